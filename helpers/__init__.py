@@ -1,0 +1,21 @@
+"""Make the import order of TensorFlow, PyTorch and triton safe, and choose Keras's backend.
+
+PyTorch's compiler, triton, aborts the process if TensorFlow was loaded before it: both carry
+LLVM and register the same command-line options.  Loaded first, triton gets along with
+TensorFlow in every later order, so it is loaded here, where it is installed.
+"""
+
+import importlib.util
+import os
+import sys
+
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+if "triton" not in sys.modules and importlib.util.find_spec("triton"):
+    if "tensorflow" in sys.modules:
+        raise ImportError(
+            "tensorflow was imported before helpers, and PyTorch would now abort the process: "
+            "restart Python (in Jupyter: Kernel > Restart) and import helpers first"
+        )
+    import triton  # noqa: F401

@@ -1,0 +1,140 @@
+"""The study's command line: python -m helpers --help."""
+
+import argparse
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from helpers import experiments, runs
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command; expected errors are printed in one line, and give exit status 1."""
+    parser = argparse.ArgumentParser(prog="python -m helpers", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    command = commands.add_parser("list", help="what is recorded, and what is missing")
+    command.add_argument("pattern", nargs="?", default="*")
+    command.set_defaults(run=list_experiments)
+
+    command = commands.add_parser("train", help="train experiments and record the runs")
+    command.add_argument("pattern", help="e.g. 'cifar10/*/published' or one experiment's name")
+    command.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="K")
+    command.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="runs side by side (default: a core each)"
+    )
+    command.set_defaults(run=train)
+
+    command = commands.add_parser("evaluate", help="scores of a recorded run, from its logits")
+    command.add_argument("name", help="an experiment's name")
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(run=evaluate)
+
+    command = commands.add_parser("export", help="write a recorded run's model as a .keras file")
+    command.add_argument("name", help="an experiment's name")
+    command.add_argument("file", type=Path)
+    command.add_argument("--seed", type=int, default=0)
+    command.set_defaults(run=export)
+
+    options = parser.parse_args(arguments)
+    try:
+        return options.run(options) or 0
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on from the last epoch", file=sys.stderr)
+        return 130
+    except (ValueError, RuntimeError, OSError, ArithmeticError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+
+
+def list_experiments(options) -> None:
+    """A line an experiment: seeds recorded, test accuracy, and how long one run takes or took."""
+    for experiment in experiments.find(options.pattern):
+        found = [run for run in runs.recorded(experiment.name) if run.name == experiment.name]
+        print(f"{experiment.name:46}", end=" ")
+        if found:
+            seeds = ", ".join(str(run.seed) for run in found)
+            accuracy = sum(run.info["test"]["accuracy"] for run in found) / len(found)
+            minutes = max(run.info["seconds_training"] for run in found) / 60
+            print(f"seeds {seeds}: test accuracy {accuracy:.4f}, {minutes:.0f} minutes a run")
+        else:
+            print("missing")
+
+
+def train(options) -> int:
+    """Train what is missing, several runs side by side with their share of the cores each.
+
+    Small models leave half of a second core idle: two runs of one thread each get through
+    more images than one run of two threads.
+    """
+    if options.jobs < 1:
+        raise ValueError(f"--jobs is {options.jobs}: at least one run has to go on at a time")
+    todo = []
+    for experiment in experiments.find(options.pattern):
+        for seed in options.seeds:
+            if runs.folder(experiment.name, seed).exists():
+                print(f"{experiment.name} seed {seed}: recorded already")
+            else:
+                todo.append((experiment, seed))
+    if len(todo) <= 1 or options.jobs == 1:
+        from helpers import training  # loads the backend, which takes seconds
+
+        for experiment, seed in todo:
+            _report(training.train(experiment, seed))
+        return 0
+    with ThreadPoolExecutor(options.jobs) as pool:
+        return max(pool.map(lambda job: _train_apart(*job, options.jobs), todo))
+
+
+def _train_apart(experiment, seed, jobs) -> int:
+    """Train one run in a process of its own, which gets its share of the cores."""
+    threads = str(max(1, os.cpu_count() // jobs))
+    limits = dict.fromkeys(
+        ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), threads
+    )
+    command = [sys.executable, "-m", "helpers", "train", experiment.name, "--seeds", str(seed)]
+    # A pipe, so that each run prints lines instead of a bar of its own.
+    process = subprocess.Popen(command, env=os.environ | limits, stdout=subprocess.PIPE, text=True)
+    for line in process.stdout:
+        print(line, end="", flush=True)
+    return process.wait()
+
+
+def evaluate(options) -> None:
+    """Scores on validation and test, computed anew from the stored logits."""
+    from helpers import data, metrics
+
+    run = runs.read(options.name, options.seed)
+    source = data.load(data.VARIANTS[run.info["data"]].source)
+    print(f"{run.name} seed {run.seed}, epoch {run.info['best_epoch']}")
+    for part, logits, labels in (
+        ("validation", run.val_logits, source.y_train[run.val_index]),
+        ("test", run.test_logits, source.y_test),
+    ):
+        scores = metrics.scores(logits, labels)
+        print(f"{part:10}", " ".join(f"{key} {value:.4f}" for key, value in scores.items()))
+
+
+def export(options) -> None:
+    """The model with its recorded weights as one file, which takes pixels and gives logits."""
+    from helpers import training
+
+    if options.file.suffix != ".keras":
+        raise ValueError(f"{options.file}: Keras wants a name that ends in .keras")
+    training.load_model(runs.read(options.name, options.seed)).save(options.file)
+    print(f"{options.file}: keras.models.load_model reads it once helpers.models is imported")
+
+
+def _report(run) -> None:
+    scores = run.info["test"]
+    print(
+        f"{run.name} seed {run.seed}: recorded, epoch {run.info['best_epoch']}, "
+        f"test accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}",
+        flush=True,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

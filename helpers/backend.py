@@ -1,0 +1,62 @@
+"""Keras on the chosen backend, imported without the chatter of the C++ libraries below it.
+
+Every module and notebook takes Keras from here: `from helpers.backend import keras`.
+"""
+
+import importlib.util
+import os
+import sys
+import tempfile
+from contextlib import contextmanager
+
+
+@contextmanager
+def _quiet():
+    """Hold back what libraries write to file descriptor 2; print it if the block fails.
+
+    TensorFlow's first lines appear before its log level is read, so that only the
+    descriptor itself can be silenced.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as held:
+        os.dup2(held.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            held.seek(0)
+            os.write(saved, held.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+
+
+with _quiet():
+    import keras
+
+    # Keras on PyTorch imports TensorFlow in the midst of `fit`: do it here, where it is quiet.
+    if keras.backend.backend() == "torch" and importlib.util.find_spec("tensorflow"):
+        import tensorflow  # noqa: F401
+
+
+if keras.backend.backend() != os.environ["KERAS_BACKEND"]:
+    raise ImportError(
+        f"Keras already runs on {keras.backend.backend()}, but KERAS_BACKEND is "
+        f"{os.environ['KERAS_BACKEND']}: restart Python and set KERAS_BACKEND before it starts"
+    )
+
+
+def on_gpu() -> bool:
+    """Whether the backend computes on a GPU."""
+    if keras.backend.backend() == "torch":
+        import torch
+
+        return torch.cuda.is_available()
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow
+
+        return bool(tensorflow.config.list_physical_devices("GPU"))
+    import jax
+
+    return jax.default_backend() == "gpu"

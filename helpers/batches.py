@@ -1,0 +1,79 @@
+"""Batches of training images for Keras: shuffled and augmented from (seed, epoch) alone."""
+
+import numpy as np
+
+from helpers.augmentation import Augmentation, mix
+from helpers.backend import keras
+
+
+class Batches(keras.utils.PyDataset):
+    """Augmented batches of chosen images; the same on every backend, also after resuming.
+
+    Batch i of an epoch depends on seed, epoch and i only.  The images stay where they are:
+    `index` says which of them to use.  Set `epoch` before each pass.
+
+    Args:
+        images: uint8 (N, 32, 32, 3).
+        labels: ints (N,).
+        number_of_classes: C.
+        index: positions of the images to train on.
+        batch_size: images a batch; the last one may be smaller.
+        augmentation: applied to each image anew in each epoch.
+        seed: of order and augmentation.
+        class_weights: (C,) floats; each image's loss is multiplied by its class's.
+
+    A batch is (images, one-hot labels float32 (n, C)), with class weights also (n,) floats.
+
+    Raises:
+        ValueError: class weights together with mixup: a mixed label has no one class.
+    """
+
+    def __init__(
+        self,
+        images,
+        labels,
+        number_of_classes,
+        index,
+        batch_size,
+        augmentation,
+        seed,
+        class_weights=None,
+    ):
+        super().__init__()
+        if class_weights is not None and augmentation.mixup:
+            raise ValueError("class weights need one class per image: leave out mixup, or weights")
+        self.images, self.labels, self.index = images, labels, index
+        self.number_of_classes = number_of_classes
+        self.batch_size, self.augmentation = batch_size, augmentation
+        self.seed, self.class_weights = seed, class_weights
+        self.epoch = 0
+
+    @property
+    def epoch(self) -> int:
+        return self._epoch
+
+    @epoch.setter
+    def epoch(self, epoch: int) -> None:
+        self._epoch = epoch
+        self._order = np.random.default_rng((self.seed, epoch)).permutation(self.index)
+
+    def __len__(self):
+        return -(-len(self.index) // self.batch_size)
+
+    def __getitem__(self, step):
+        if not 0 <= step < len(self):
+            raise IndexError(f"batch {step} of {len(self)}")
+        chosen = self._order[step * self.batch_size : (step + 1) * self.batch_size]
+        rng = np.random.default_rng((self.seed, self.epoch, step))
+        images = self.augmentation(self.images[chosen], rng)
+        labels = one_hot(self.labels[chosen], self.number_of_classes)
+        if self.augmentation.mixup:
+            images, labels = mix(images, labels, self.augmentation.mixup, rng)
+        if self.class_weights is None:
+            return images, labels
+        return images, labels, np.asarray(self.class_weights, np.float32)[self.labels[chosen]]
+
+
+def one_hot(labels, number_of_classes):
+    """Ints (N,) -> float32 (N, C)."""
+    return np.eye(number_of_classes, dtype=np.float32)[labels]

@@ -1,0 +1,384 @@
+"""Scores, calibration, intervals and paired tests of recorded predictions.
+
+Everything here takes arrays: logits are float (N, C), probabilities are float (N, C) with rows
+that sum to 1, labels and predictions are class numbers, int (N,). Whatever the logits' precision,
+the arithmetic is float64.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike
+from scipy import special, stats
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
+
+Statistic = Callable[[np.ndarray, np.ndarray], float]
+"""What the bootstrap resamples: (predictions, labels), both int (N,), to one number."""
+
+MOST_SEEDS = 20  # of the sign-flip test: 2^19 sums are enumerated in some 10 ms
+RESAMPLES_AT_ONCE = 16  # index arrays that stay in the processor's cache: 6 times as fast as all
+
+
+def scores(logits: ArrayLike, labels: ArrayLike) -> dict[str, float]:
+    """Return the scores that a recorded run keeps, as plain floats.
+
+    Keys: `accuracy`, `macro_precision` (0 for a class that is never predicted), `macro_recall`
+    (the balanced accuracy), `macro_f1`, `roc_auc_ovr` (macro one-vs-rest, on the softmax
+    probabilities), `nll` (mean, in nats) and `ece` (`expected_calibration_error`, 15 bins).
+
+    Raises ValueError where a class has no image, since its ROC AUC is undefined.
+    """
+    logits, labels = _checked(logits=logits, labels=labels)
+    number_of_classes = logits.shape[1]
+    missing = np.setdiff1d(np.arange(number_of_classes), labels).tolist()
+    if missing:
+        raise ValueError(
+            f"no image has a label of the classes {missing}, which leaves their ROC AUC undefined: "
+            "score a set in which every class occurs"
+        )
+    predictions = logits.argmax(axis=1)
+    probabilities = softmax(logits)
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        labels, predictions, labels=range(number_of_classes), average="macro", zero_division=0
+    )
+    one_hot = np.eye(number_of_classes, dtype=int)[labels]
+    log_likelihood = special.log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
+    return {
+        "accuracy": float(np.mean(predictions == labels)),
+        "macro_precision": float(precision),
+        "macro_recall": float(recall),
+        "macro_f1": float(f1),
+        "roc_auc_ovr": float(roc_auc_score(one_hot, probabilities, average="macro")),
+        "nll": float(-log_likelihood.mean()),
+        "ece": expected_calibration_error(probabilities, labels),
+    }
+
+
+def macro_f1(predictions: ArrayLike, labels: ArrayLike) -> float:
+    """Return the mean F1 over the classes that occur in either array, for the bootstrap.
+
+    Counting makes it tens of times as fast as scikit-learn's `f1_score`, whose value it gives.
+    """
+    predictions, labels = _checked(predictions=predictions, labels=labels)
+    number_of_classes = 1 + max(predictions.max(), labels.max())
+    correct, predicted, true = (
+        np.bincount(values, minlength=number_of_classes)
+        for values in (labels[predictions == labels], predictions, labels)
+    )
+    occurs = predicted + true > 0
+    return float(np.mean(2 * correct[occurs] / (predicted + true)[occurs]))
+
+
+def per_class(predictions: ArrayLike, labels: ArrayLike, classes: Sequence[str]) -> pd.DataFrame:
+    """Return `precision`, `recall`, `f1` and `support` of each class, indexed by its name.
+
+    `classes` names the C classes in the order of their numbers. What would be 0 / 0 (the precision
+    of a class that is never predicted, the recall of one with support 0) is 0.
+    """
+    predictions, labels = _checked(len(classes), predictions=predictions, labels=labels)
+    columns = precision_recall_fscore_support(
+        labels, predictions, labels=range(len(classes)), zero_division=0
+    )
+    return pd.DataFrame(
+        dict(zip(("precision", "recall", "f1", "support"), columns, strict=True)),
+        index=pd.Index(classes, name="class"),
+    )
+
+
+def confusion(predictions: ArrayLike, labels: ArrayLike, number_of_classes: int) -> np.ndarray:
+    """Return the numbers of images, int (C, C): rows are true classes, columns predicted ones."""
+    predictions, labels = _checked(number_of_classes, predictions=predictions, labels=labels)
+    return confusion_matrix(labels, predictions, labels=range(number_of_classes))
+
+
+def softmax(logits: ArrayLike) -> np.ndarray:
+    """Return the probabilities, float64 (N, C), of logits (N, C)."""
+    (logits,) = _checked(logits=logits)
+    return special.softmax(logits, axis=1)
+
+
+def adjust_logits(logits: ArrayLike, class_counts: ArrayLike, tau: float = 1.0) -> np.ndarray:
+    """Return logits, float64 (N, C), from which tau * log(prior) of each class is subtracted.
+
+    This is the post-hoc logit adjustment of Menon et al. 2021, "Long-tail learning via logit
+    adjustment", section 4.1: a model trained on imbalanced data then aims at the balanced error.
+    `class_counts` (C,) are the images of each class that the model was trained on; `tau` 0 changes
+    nothing, 1 suits calibrated probabilities, and other values are to be chosen on validation.
+
+    Raises ValueError for counts that are not positive or not one a class.
+    """
+    (logits,) = _checked(logits=logits)
+    counts = np.asarray(class_counts, dtype=np.float64)
+    if counts.shape != (logits.shape[1],):
+        raise ValueError(
+            f"class_counts has shape {counts.shape} for logits of {logits.shape[1]} classes: "
+            "pass one training count a class"
+        )
+    if not (np.isfinite(counts) & (counts > 0)).all():
+        raise ValueError(
+            f"class_counts are {counts.tolist()}: every class needs a positive training count, "
+            "as the logarithm of its prior is subtracted"
+        )
+    if not np.isfinite(tau):
+        raise ValueError(f"tau is {tau}: pass a finite number, such as 1.0")
+    return logits - tau * np.log(counts / counts.sum())
+
+
+def expected_calibration_error(
+    probabilities: ArrayLike, labels: ArrayLike, bins: int = 15
+) -> float:
+    """Return the mean gap between confidence and accuracy over bins, weighted by their images.
+
+    Confidence is the top class's probability; the bins are of equal width (Guo et al. 2017, "On
+    calibration of modern neural networks", section 2, equation 3).
+    """
+    table = reliability(probabilities, labels, bins)
+    gap = (table["accuracy"] - table["confidence"]).abs()
+    return float((gap * table["count"]).sum() / table["count"].sum())
+
+
+def reliability(probabilities: ArrayLike, labels: ArrayLike, bins: int = 15) -> pd.DataFrame:
+    """Return the reliability diagram's table: a row for each of the bins of confidence in (0, 1].
+
+    Columns: `lower` (exclusive) and `upper` (inclusive) edge, `count` of images, their mean
+    `confidence` and their `accuracy`; the last two are NaN in an empty bin.
+    """
+    probabilities, labels = _checked(probabilities=probabilities, labels=labels)
+    if bins < 1:
+        raise ValueError(f"bins is {bins}: pass 1 or more, such as 15")
+    edges = np.linspace(0, 1, bins + 1)
+    confidence = probabilities.max(axis=1)
+    number = np.digitize(confidence, edges[1:-1], right=True)
+    images = pd.DataFrame(
+        {"confidence": confidence, "accuracy": probabilities.argmax(axis=1) == labels}, dtype=float
+    )
+    table = pd.DataFrame(
+        {
+            "lower": edges[:-1],
+            "upper": edges[1:],
+            "count": np.bincount(number, minlength=bins),
+        }
+    )
+    return table.join(images.groupby(number).mean())
+
+
+def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple[float, float]:
+    """Return (low, high) of a proportion, such as one run's accuracy (Wilson 1927).
+
+    It holds the test set's sampling only; the spread over seeds comes on top.
+    """
+    _check_confidence(confidence)
+    if not 0 <= correct <= total or total == 0:
+        raise ValueError(
+            f"{correct} correct of {total} images: pass counts with 0 <= correct <= total and "
+            "at least one image"
+        )
+    interval = stats.binomtest(correct, total).proportion_ci(confidence, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def bootstrap_interval(
+    statistic: Statistic,
+    predictions: ArrayLike,
+    labels: ArrayLike,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return the percentile bootstrap's (low, high) of a statistic over images.
+
+    See Efron and Tibshirani 1993, "An introduction to the bootstrap", section 13.3.
+
+    `statistic(predictions, labels)` is called once a resample, so it should take well under a
+    millisecond: `macro_f1` does, and so does the recall of a group of classes,
+    `lambda predictions, labels: (predictions == labels)[np.isin(labels, group)].mean()`.
+
+    Raises ValueError where a resample leaves the statistic undefined.
+    """
+    predictions, labels = _checked(predictions=predictions, labels=labels)
+    return _percentile_interval(statistic, (predictions, labels), resamples, confidence, seed)
+
+
+def paired_bootstrap_interval(
+    statistic: Statistic,
+    predictions_a: ArrayLike,
+    predictions_b: ArrayLike,
+    labels: ArrayLike,
+    resamples: int = 1000,
+    confidence: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:
+    """Return (low, high) of the statistic of b minus that of a, both on the same resampled images.
+
+    See `bootstrap_interval` for the statistic.
+    """
+    images = _checked(predictions_a=predictions_a, predictions_b=predictions_b, labels=labels)
+
+    def difference(a: np.ndarray, b: np.ndarray, labels: np.ndarray) -> float:
+        return statistic(b, labels) - statistic(a, labels)
+
+    return _percentile_interval(difference, images, resamples, confidence, seed)
+
+
+def mcnemar(
+    predictions_a: ArrayLike, predictions_b: ArrayLike, labels: ArrayLike
+) -> dict[str, int | float]:
+    """Compare two runs' accuracies on the same images (McNemar 1947, the exact binomial form).
+
+    Keys: `only_a` and `only_b`, the images that only a or only b classifies right, and the
+    two-sided `p_value`, which is 1 where there is no such image. The test speaks of these two
+    trained networks on such images, not of other seeds.
+    """
+    a, b, labels = _checked(predictions_a=predictions_a, predictions_b=predictions_b, labels=labels)
+    only_a = int(np.sum((a == labels) & (b != labels)))
+    only_b = int(np.sum((a != labels) & (b == labels)))
+    discordant = only_a + only_b
+    p_value = float(stats.binomtest(only_a, discordant).pvalue) if discordant else 1.0
+    return {"only_a": only_a, "only_b": only_b, "p_value": p_value}
+
+
+def holm(p_values: ArrayLike) -> np.ndarray:
+    """Return p-values (n,) adjusted for n tests, in the order given (Holm 1979, step-down).
+
+    Those at or below a level may be rejected together; the chance of any false rejection is then
+    at most that level, however the tests depend on each other.
+    """
+    p_values = np.asarray(p_values, dtype=np.float64)
+    if p_values.ndim != 1 or not ((p_values >= 0) & (p_values <= 1)).all():
+        raise ValueError(
+            f"p_values are {p_values.tolist()}: pass one row of numbers in [0, 1], without NaN"
+        )
+    ascending = np.argsort(p_values)
+    hypotheses_left = np.arange(len(p_values), 0, -1)
+    adjusted = np.empty_like(p_values)
+    adjusted[ascending] = np.maximum.accumulate(p_values[ascending] * hypotheses_left)
+    return np.minimum(adjusted, 1)
+
+
+def sign_flip_test(differences: ArrayLike) -> float:
+    """Return the exact two-sided p-value of paired differences (n,), one a seed (Fisher 1935).
+
+    If neither of two models were better, each difference could as well have had the other sign:
+    the p-value is the share of the 2^n sign patterns whose mean is at least as far from 0 as the
+    one observed. The observed pattern and its mirror always count, so n seeds can never give a
+    p-value below 2 / 2^n: 0.25 for 3 seeds, 0.0625 for 5, and below 0.05 only from 6 seeds on.
+
+    Raises ValueError for no difference or more than 20, and for NaN or inf.
+    """
+    differences = np.asarray(differences, dtype=np.float64)
+    if differences.ndim != 1 or not 1 <= len(differences) <= MOST_SEEDS:
+        raise ValueError(
+            f"differences have shape {differences.shape}: pass one difference a seed, "
+            f"1 to {MOST_SEEDS} of them"
+        )
+    if not np.isfinite(differences).all():
+        raise ValueError(f"differences are {differences.tolist()}: leave out seeds without a score")
+    # A pattern and its mirror are equally far from 0, so the first sign can stay.
+    sums = differences[:1]
+    for difference in differences[1:]:
+        sums = np.concatenate([sums + difference, sums - difference])
+    # Sums that are equal on paper differ in their last bits; they count as equal.
+    rounding = 1e-12 * np.abs(differences).sum()
+    return float(np.mean(np.abs(sums) >= abs(differences.sum()) - rounding))
+
+
+def _percentile_interval(
+    statistic: Callable[..., float],
+    images: Sequence[np.ndarray],
+    resamples: int,
+    confidence: float,
+    seed: int,
+) -> tuple[float, float]:
+    """Bootstrap a statistic of arrays (N,) that are resampled together."""
+    _check_confidence(confidence)
+    if resamples < 1:
+        raise ValueError(f"resamples is {resamples}: pass 1 or more, such as 1000")
+
+    def finite_statistic(*resampled: np.ndarray) -> float:
+        value = statistic(*resampled)
+        if not np.isfinite(value):
+            raise ValueError(
+                f"the statistic is {value} on a resample: choose one that stays finite when a "
+                "class has no image, or pass more images"
+            )
+        return value
+
+    interval = stats.bootstrap(
+        images,
+        finite_statistic,
+        paired=True,
+        vectorized=False,
+        n_resamples=resamples,
+        batch=RESAMPLES_AT_ONCE,
+        confidence_level=confidence,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(interval.low), float(interval.high)
+
+
+def _check_confidence(confidence: float) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is {confidence}: pass a share between 0 and 1, such as 0.95")
+
+
+def _checked(number_of_classes: int | None = None, **arrays: ArrayLike) -> list[np.ndarray]:
+    """Return the named arrays as float64 (N, C) or int (N,), or raise ValueError with the fix.
+
+    `logits` and `probabilities` are (N, C); every other name is of class numbers (N,), which must
+    be below C, or below `number_of_classes` where it is given.
+    """
+    checked = {
+        name: _matrix(name, values)
+        if name in ("logits", "probabilities")
+        else _class_numbers(name, values)
+        for name, values in arrays.items()
+    }
+    lengths = {name: len(values) for name, values in checked.items()}
+    if len(set(lengths.values())) > 1:
+        raise ValueError(f"lengths differ, {lengths}: pass the same images, in the same order")
+    for values in checked.values():
+        if values.ndim == 2:
+            number_of_classes = values.shape[1]
+    highest = np.inf if number_of_classes is None else number_of_classes - 1
+    for name, values in checked.items():
+        if values.ndim == 1 and (values.min() < 0 or values.max() > highest):
+            raise ValueError(
+                f"{name} go from {values.min()} to {values.max()}: number the classes from 0"
+                + ("" if number_of_classes is None else f" to {highest}")
+            )
+    return list(checked.values())
+
+
+def _matrix(name: str, values: ArrayLike) -> np.ndarray:
+    values = np.asarray(values, dtype=np.float64)
+    if values.ndim != 2 or values.shape[0] < 1 or values.shape[1] < 2:
+        raise ValueError(
+            f"{name} have shape {values.shape}: pass (images, classes), at least 1 image and "
+            "2 classes"
+        )
+    broken = np.flatnonzero(~np.isfinite(values).all(axis=1))
+    if broken.size:
+        raise ValueError(
+            f"{name} have NaN or inf in {broken.size} of {len(values)} rows, first in row "
+            f"{broken[0]}: train again with a lower learning rate, or store a wider float type"
+        )
+    # The tolerance is that of probabilities that were once float16.
+    if name == "probabilities" and (
+        values.min() < 0 or np.abs(values.sum(axis=1) - 1).max() > 1e-3
+    ):
+        raise ValueError("rows of probabilities are not distributions: pass softmax(logits)")
+    return values
+
+
+def _class_numbers(name: str, values: ArrayLike) -> np.ndarray:
+    values = np.asarray(values)
+    if values.ndim != 1 or values.size == 0:
+        raise ValueError(
+            f"{name} have shape {values.shape}: pass one class number an image, "
+            "by .argmax(axis=1) from logits or one-hot rows, by .ravel() from a column"
+        )
+    if not np.issubdtype(values.dtype, np.integer):
+        raise ValueError(f"{name} are {values.dtype}: pass class numbers, by .astype(int)")
+    return values.astype(np.int64)

@@ -1,0 +1,43 @@
+"""The study's architectures.  Each takes uint8 pixels (N, 32, 32, 3) and gives logits (N, classes).
+
+Importing this package registers every custom layer, so that a saved `.keras` file loads.
+"""
+
+from helpers.backend import keras
+from helpers.models import cnn, hybrid, vit
+from helpers.models.counting import macs, trainable_parameters
+
+BUILDERS = {
+    "cnn_baseline": cnn.cnn_baseline,
+    "resnet20": cnn.resnet20,
+    "resnet18": cnn.resnet18,
+    "vit": vit.vit,
+    "vit_lite": vit.vit_lite,
+    "vit_128": vit.vit_128,
+    "hybrid_token": hybrid.hybrid_token,
+    "hybrid_dual": hybrid.hybrid_dual,
+    "cct": hybrid.cct,
+}
+
+__all__ = ["BUILDERS", "build", "macs", "trainable_parameters"]
+
+
+def build(name: str, classes: int = 10, **options) -> keras.Model:
+    """An uncompiled model with fresh weights, from its name in `BUILDERS`.
+
+    Args:
+        name: the architecture.
+        classes: number of logits, at least 2.
+        options: what the architecture's builder takes besides, e.g. `l2` of `resnet20`.
+
+    Raises:
+        ValueError: an unknown name, fewer than two classes, an option the builder lacks.
+    """
+    if name not in BUILDERS:
+        raise ValueError(f"unknown model {name!r}: choose from {', '.join(BUILDERS)}")
+    if classes < 2:
+        raise ValueError(f"a classifier needs at least 2 classes, not {classes}")
+    try:
+        return BUILDERS[name](classes, **options)
+    except TypeError as error:
+        raise ValueError(f"model {name!r} does not take these options: {error}") from error

@@ -1,0 +1,207 @@
+"""The layers and blocks that several architectures share; all of them work on every backend."""
+
+import math
+
+from helpers.backend import keras
+
+PACKAGE = "cifar_study"
+register = keras.saving.register_keras_serializable(package=PACKAGE)
+
+
+@register
+class PadShortcut(keras.layers.Layer):
+    """Parameter-free shortcut of a residual block that shrinks its maps (He et al. 2015, option A).
+
+    (N, H, W, C) -> (N, H/2, W/2, filters): every second pixel, new channels filled with zeros.
+    """
+
+    def __init__(self, filters: int, **kwargs):
+        super().__init__(**kwargs)
+        self.filters = filters
+
+    def call(self, inputs):
+        extra = self.filters - inputs.shape[-1]
+        half = inputs[:, ::2, ::2]
+        return keras.ops.pad(half, [[0, 0], [0, 0], [0, 0], [extra // 2, extra - extra // 2]])
+
+    def compute_output_shape(self, input_shape):
+        n, height, width, _ = input_shape
+        return n, -(-height // 2), -(-width // 2), self.filters
+
+    def get_config(self):
+        return {**super().get_config(), "filters": self.filters}
+
+
+@register
+class ClassToken(keras.layers.Layer):
+    """Puts one learned token before the others: (N, T, D) -> (N, T + 1, D)."""
+
+    def build(self, input_shape):
+        self.token = self.add_weight(
+            shape=(1, 1, input_shape[-1]), initializer=_truncated_normal(), name="token"
+        )
+
+    def call(self, inputs):
+        token = keras.ops.broadcast_to(
+            self.token, (keras.ops.shape(inputs)[0], 1, inputs.shape[-1])
+        )
+        return keras.ops.concatenate([token, inputs], axis=1)
+
+    def compute_output_shape(self, input_shape):
+        n, tokens, dimension = input_shape
+        return n, tokens + 1, dimension
+
+
+@register
+class PositionEmbedding(keras.layers.Layer):
+    """Adds a learned vector per position: (N, T, D) -> (N, T, D).
+
+    `entries` is the number of vectors in the table, at least T (default: T).
+    """
+
+    def __init__(self, entries: int | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.entries = entries
+
+    def build(self, input_shape):
+        _, tokens, dimension = input_shape
+        self.table = self.add_weight(
+            shape=(1, self.entries or tokens, dimension),
+            initializer=_truncated_normal(),
+            name="table",
+        )
+
+    def call(self, inputs):
+        return inputs + self.table[:, : inputs.shape[1]]
+
+    def get_config(self):
+        return {**super().get_config(), "entries": self.entries}
+
+
+@register
+class AttentionWeights(keras.layers.Layer):
+    """Softmax of the scaled query-key products (Vaswani et al. 2017, section 3.2.1).
+
+    Queries, keys and values side by side, (N, T, 3 x heads x key dimension), give attention
+    weights (N, heads, T, T): row i says what token i looks at.  A layer of its own, so that
+    explanations can ask for its output.
+    """
+
+    def __init__(self, heads: int, **kwargs):
+        super().__init__(**kwargs)
+        self.heads = heads
+
+    def call(self, qkv):
+        query, key, _ = split_heads(qkv, self.heads)
+        scores = keras.ops.matmul(query, keras.ops.transpose(key, (0, 1, 3, 2)))
+        return keras.ops.softmax(scores / math.sqrt(query.shape[-1]), axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        n, tokens, _ = input_shape
+        return n, self.heads, tokens, tokens
+
+    def get_config(self):
+        return {**super().get_config(), "heads": self.heads}
+
+
+@register
+class AttentionMix(keras.layers.Layer):
+    """Mixes the values by attention weights, heads side by side.
+
+    Weights (N, heads, T, T) and queries, keys and values (N, T, 3 x heads x key dimension)
+    give (N, T, heads x key dimension).
+    """
+
+    def call(self, weights, qkv):
+        _, _, value = split_heads(qkv, weights.shape[1])
+        mixed = keras.ops.transpose(keras.ops.matmul(weights, value), (0, 2, 1, 3))
+        return keras.ops.reshape(mixed, (-1, qkv.shape[1], qkv.shape[2] // 3))
+
+    def compute_output_shape(self, weights_shape, qkv_shape):
+        n, tokens, width = qkv_shape
+        return n, tokens, width // 3
+
+
+@register
+class SequencePooling(keras.layers.Layer):
+    """Weighted mean of the tokens, weights learned (Hassani et al. 2021, section 3.2, "SeqPool").
+
+    (N, T, D) -> (N, D).
+    """
+
+    def build(self, input_shape):
+        self.score = keras.layers.Dense(1, name="score")
+        self.score.build(input_shape)
+
+    def call(self, inputs):
+        weights = keras.ops.softmax(self.score(inputs), axis=1)  # (N, T, 1)
+        return keras.ops.sum(weights * inputs, axis=1)
+
+    def compute_output_shape(self, input_shape):
+        return input_shape[0], input_shape[2]
+
+
+def split_heads(qkv, heads: int):
+    """(N, T, 3 x heads x key dimension) -> query, key and value, (N, heads, T, key dimension)."""
+    _, tokens, width = qkv.shape
+    parts = keras.ops.reshape(qkv, (-1, tokens, 3, heads, width // (3 * heads)))
+    parts = keras.ops.transpose(parts, (2, 0, 3, 1, 4))
+    return parts[0], parts[1], parts[2]
+
+
+def encoder_block(
+    x,
+    name: str,
+    heads: int,
+    key_dimension: int,
+    mlp_width: int,
+    dropout: float,
+    attention_dropout: float,
+    qkv_bias: bool,
+):
+    """One pre-norm transformer layer (Xiong et al. 2020): (N, T, D) -> (N, T, D).
+
+    x + attention(norm(x)), then x + MLP(norm(x)), with GELU.
+    """
+    layers = keras.layers
+    dimension = x.shape[-1]
+
+    y = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm1")(x)
+    width = 3 * heads * key_dimension
+    qkv = layers.Dense(width, use_bias=qkv_bias, name=f"{name}_qkv")(y)
+    weights = AttentionWeights(heads, name=f"{name}_attention_weights")(qkv)
+    weights = layers.Dropout(attention_dropout, name=f"{name}_attention_dropout")(weights)
+    y = AttentionMix(name=f"{name}_attention_mix")(weights, qkv)
+    y = layers.Dense(dimension, name=f"{name}_projection")(y)
+    y = layers.Dropout(dropout, name=f"{name}_projection_dropout")(y)
+    x = layers.Add(name=f"{name}_attention")([x, y])
+
+    y = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm2")(x)
+    y = layers.Dense(mlp_width, activation="gelu", name=f"{name}_mlp1")(y)
+    y = layers.Dropout(dropout, name=f"{name}_mlp1_dropout")(y)
+    y = layers.Dense(dimension, name=f"{name}_mlp2")(y)
+    y = layers.Dropout(dropout, name=f"{name}_mlp2_dropout")(y)
+    return layers.Add(name=f"{name}_mlp")([x, y])
+
+
+def encoder(x, depth: int, name: str = "block", **settings):
+    """`depth` transformer layers, named `block1` to `block<depth>`; settings: `encoder_block`."""
+    for i in range(1, depth + 1):
+        x = encoder_block(x, f"{name}{i}", **settings)
+    return x
+
+
+def patch_tokens(x, patch: int, dimension: int, use_bias: bool = True):
+    """Images (N, H, W, C) -> one token per patch x patch square, (N, T, D), in reading order."""
+    x = keras.layers.Conv2D(dimension, patch, strides=patch, use_bias=use_bias, name="patches")(x)
+    return flatten_map(x)
+
+
+def flatten_map(x):
+    """A feature map (N, h, w, D) -> tokens (N, h x w, D), in reading order."""
+    return keras.layers.Reshape((x.shape[1] * x.shape[2], x.shape[3]), name="tokens")(x)
+
+
+def _truncated_normal():
+    # The usual scale of Vision Transformers; Keras's own default would start ten times larger.
+    return keras.initializers.TruncatedNormal(stddev=0.02)

@@ -1,0 +1,70 @@
+"""One line that says how training goes: in a terminal, in a notebook, in a log."""
+
+import sys
+
+from tqdm import tqdm
+
+from helpers.backend import keras
+
+
+class Progress(keras.callbacks.Callback):
+    """A bar in a terminal, one line that stays in a notebook, a line an epoch anywhere else."""
+
+    def __init__(self, title: str, epochs: int):
+        super().__init__()
+        self.title, self.epochs = title, epochs
+        self.done = 0
+
+    def on_train_begin(self, logs=None):
+        self.line = _NotebookLine() if _in_notebook() else sys.stdout
+        self.bar = None
+        if _in_notebook() or sys.stdout.isatty():
+            self.bar = tqdm(
+                desc=self.title,
+                total=self.epochs,
+                initial=self.done,
+                unit="epoch",
+                file=self.line,
+                ncols=110,
+                bar_format="{desc} {bar:16} {n_fmt}/{total_fmt} epochs [{elapsed}{postfix}]",
+            )
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.done = epoch + 1
+        scores = {key: f"{logs[key]:.3f}" for key in ("loss", "accuracy", "val_accuracy")}
+        if self.bar is None:
+            text = " ".join(f"{key} {value}" for key, value in scores.items())
+            print(f"{self.title}: epoch {self.done}/{self.epochs} {text}", flush=True)
+        else:
+            self.bar.set_postfix(scores, refresh=False)
+            self.bar.update()
+
+    def on_train_end(self, logs=None):
+        if self.bar is not None:
+            self.bar.close()
+
+
+class _NotebookLine:
+    """A text stream for tqdm that replaces one line of output instead of using a widget."""
+
+    def __init__(self):
+        from IPython.display import TextDisplayObject, display
+
+        class Line(TextDisplayObject):
+            def _repr_pretty_(self, printer, cycle):
+                printer.text(self.data)
+
+        self._line = Line
+        self._handle = display(Line(" "), display_id=True)
+
+    def write(self, text):
+        text = text.strip("\r\n ")
+        if text:
+            self._handle.update(self._line(text))
+
+    def flush(self):
+        pass
+
+
+def _in_notebook() -> bool:
+    return "ipykernel" in sys.modules and "IPython" in sys.modules

@@ -1,0 +1,143 @@
+"""Recorded runs, one folder each; the only module that knows their files.
+
+`<root>/<data>/<model>/<recipe>/seed<k>/` holds
+
+`run.json`           what was trained, how, on what, and its scores
+`history.csv`        a row an epoch
+`predictions.npz`    `test_logits` float16 in the test set's order; `val_logits`, `val_index`
+`model.weights.h5`   the chosen weights, where they are small enough to keep
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers import config
+
+WEIGHTS_LIMIT = 16 * 2**20  # bytes
+SEEDS_WITH_WEIGHTS = (0, 1)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A recorded run, its files read when first asked for."""
+
+    folder: Path
+
+    @cached_property
+    def info(self) -> dict:
+        """Everything in `run.json`."""
+        return json.loads((self.folder / "run.json").read_text())
+
+    @property
+    def name(self) -> str:
+        """`<data>/<model>/<recipe>`."""
+        return f"{self.info['data']}/{self.info['model']}/{self.info['recipe']}"
+
+    @property
+    def seed(self) -> int:
+        return self.info["seed"]
+
+    @cached_property
+    def history(self) -> pd.DataFrame:
+        """A row an epoch."""
+        return pd.read_csv(self.folder / "history.csv")
+
+    @cached_property
+    def _predictions(self) -> dict[str, np.ndarray]:
+        with np.load(self.folder / "predictions.npz") as archive:
+            return {key: archive[key] for key in archive.files}
+
+    @property
+    def test_logits(self) -> np.ndarray:
+        """(10000, C) float32, in the test set's order."""
+        return self._predictions["test_logits"].astype(np.float32)
+
+    @property
+    def val_logits(self) -> np.ndarray:
+        """(V, C) float32, of the images at `val_index` in the training set."""
+        return self._predictions["val_logits"].astype(np.float32)
+
+    @property
+    def val_index(self) -> np.ndarray:
+        return self._predictions["val_index"]
+
+    @property
+    def weights(self) -> Path | None:
+        """The file of the chosen weights, or None where they were too large to keep."""
+        path = self.folder / "model.weights.h5"
+        return path if path.exists() else None
+
+
+def folder(name: str, seed: int, root: Path | None = None) -> Path:
+    """Where the run of an experiment with a seed is, or will be, recorded."""
+    return (root or config.RUNS) / name / f"seed{seed}"
+
+
+def write(
+    info: Mapping,
+    history: pd.DataFrame,
+    predictions: Mapping[str, np.ndarray],
+    save_weights: Callable[[Path], None],
+    root: Path | None = None,
+) -> Run:
+    """Record a run: all files are written beside its folder, which then gets its name.
+
+    Args:
+        info: the content of `run.json`.
+        history: a row an epoch.
+        predictions: `test_logits`, `val_logits` and `val_index`.
+        save_weights: called with the path to write to; large weights are dropped again.
+        root: of all runs (default: `figures/runs`).
+
+    Raises:
+        FileExistsError: the run is recorded already.
+    """
+    name = f"{info['data']}/{info['model']}/{info['recipe']}"
+    target = folder(name, info["seed"], root)
+    if target.exists():
+        raise FileExistsError(f"{target} is recorded already: delete it to record it anew")
+    beside = target.with_name(target.name + ".writing")
+    shutil.rmtree(beside, ignore_errors=True)
+    beside.mkdir(parents=True)
+    (beside / "run.json").write_text(json.dumps(info, indent=2) + "\n")
+    history.to_csv(beside / "history.csv", index=False, lineterminator="\n")
+    np.savez_compressed(beside / "predictions.npz", **predictions)
+    if info["seed"] in SEEDS_WITH_WEIGHTS:
+        weights = beside / "model.weights.h5"
+        save_weights(weights)
+        if weights.stat().st_size > WEIGHTS_LIMIT:
+            weights.unlink()
+    os.replace(beside, target)
+    return Run(target)
+
+
+def read(name: str, seed: int = 0, root: Path | None = None) -> Run:
+    """One recorded run.
+
+    Raises:
+        FileNotFoundError: it is not recorded; the text says how to.
+    """
+    path = folder(name, seed, root)
+    if not (path / "run.json").exists():
+        raise FileNotFoundError(
+            f"{name} with seed {seed} is not recorded: python -m helpers train {name} "
+            f"--seeds {seed}"
+        )
+    return Run(path)
+
+
+def recorded(pattern: str = "*", root: Path | None = None) -> list[Run]:
+    """All recorded runs whose experiment's name fits a shell pattern, sorted by name and seed."""
+    found = [Run(path.parent) for path in (root or config.RUNS).glob("*/*/*/seed*/run.json")]
+    return sorted(
+        (run for run in found if fnmatch(run.name, pattern)), key=lambda run: (run.name, run.seed)
+    )

@@ -1,0 +1,390 @@
+"""Train one experiment: reproducible, resumable, recorded."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from filelock import FileLock, Timeout
+
+from helpers import config, data, metrics, runs
+from helpers.backend import keras, on_gpu
+from helpers.batches import Batches, one_hot
+from helpers.experiments import Experiment, Recipe
+from helpers.models import build, macs, trainable_parameters
+from helpers.progress import Progress
+
+# Convolutions run at half speed under XLA on a CPU, the ViT's dense layers a third faster.
+XLA_ON_CPU = ("vit",)
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A trained model with the weights of its best epoch, and how it got there."""
+
+    model: keras.Model
+    history: pd.DataFrame
+    best_epoch: int
+
+
+class MacroRecall(keras.metrics.Metric):
+    """Mean over classes of the share of their images that are classified right."""
+
+    def __init__(self, number_of_classes, name="macro_recall", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.hits = self.add_weight(shape=(number_of_classes,), initializer="zeros", name="hits")
+        self.images = self.add_weight(
+            shape=(number_of_classes,), initializer="zeros", name="images"
+        )
+
+    def update_state(self, y_true, y_pred, sample_weight=None):
+        ops = keras.ops
+        y_true = ops.cast(y_true, self.dtype)
+        right = ops.argmax(y_true, axis=-1) == ops.argmax(y_pred, axis=-1)
+        self.images.assign_add(ops.sum(y_true, axis=0))
+        self.hits.assign_add(ops.sum(y_true * ops.cast(right, self.dtype)[:, None], axis=0))
+
+    def result(self):
+        ops = keras.ops
+        seen = ops.cast(self.images > 0, self.dtype)
+        recall = self.hits / ops.maximum(self.images, 1.0)
+        return ops.sum(recall) / ops.maximum(ops.sum(seen), 1.0)
+
+
+class Keeper(keras.callbacks.Callback):
+    """Seeds each epoch, keeps the best weights, stops early, and saves what resuming needs.
+
+    Keras's own `BackupAndRestore` forgets the best value and the state of dropout, and a kill
+    between its two files tears it: here one file, renamed into place, holds everything.
+    """
+
+    def __init__(self, settings: Recipe, batches: Batches, resume: Path | None):
+        super().__init__()
+        self.settings, self.batches, self.resume = settings, batches, resume
+        self.history = []
+        self.best = None
+
+    def restore(self) -> None:
+        """Go on from the resume file, if there is one; the model must be compiled."""
+        if self.resume is None or not self.resume.exists():
+            return
+        with np.load(self.resume) as saved:
+            state = json.loads(str(saved["state"]))
+            if state["settings"] != repr(self.settings):
+                raise ValueError(
+                    f"{self.resume} was left by other settings of this recipe: delete it to "
+                    "start over, or give the changed recipe a new name"
+                )
+            self.history = state["history"]
+            self.best = _numbered(saved, "best")
+            self.model.set_weights(_numbered(saved, "weights"))
+            for variable, value in zip(
+                self.model.optimizer.variables, _numbered(saved, "optimizer"), strict=True
+            ):
+                variable.assign(value)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.epoch = epoch
+        _seed_everything(self.model, self.batches.seed, epoch)
+        self._started = time.perf_counter()
+
+    def on_test_begin(self, logs=None):
+        self._seconds = time.perf_counter() - self._started  # of training alone
+
+    def on_epoch_end(self, epoch, logs=None):
+        if not np.isfinite(logs["loss"]):
+            raise FloatingPointError(
+                f"the loss became {logs['loss']} in epoch {epoch + 1}: lower the learning rate"
+            )
+        row = {
+            "epoch": epoch + 1,
+            "loss": logs["loss"],
+            "accuracy": logs["accuracy"],
+            "val_loss": logs["val_loss"],
+            "val_accuracy": logs["val_accuracy"],
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "seconds": round(self._seconds, 3),
+            "val_macro_recall": logs["val_macro_recall"],
+        }
+        self.history.append(
+            {key: float(value) for key, value in row.items()} | {"epoch": epoch + 1}
+        )
+        if best_epoch(self.history, self.settings) == epoch + 1:
+            self.best = self.model.get_weights()
+        if self.resume is not None:
+            self._save()
+        if self.is_finished():
+            self.model.stop_training = True
+
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or the validation loss has stalled for `patience` epochs."""
+        if len(self.history) >= self.settings.epochs:
+            return True
+        if not self.settings.patience:
+            return False
+        lowest, since = np.inf, 0
+        for row in self.history:
+            if row["val_loss"] < lowest - self.settings.min_delta:
+                lowest, since = row["val_loss"], 0
+            else:
+                since += 1
+        return since >= self.settings.patience
+
+    def _save(self):
+        state = {"settings": repr(self.settings), "history": self.history}
+        arrays = {"state": np.array(json.dumps(state))}
+        optimizer = [keras.ops.convert_to_numpy(v) for v in self.model.optimizer.variables]
+        for key, values in (
+            ("weights", self.model.get_weights()),
+            ("best", self.best),
+            ("optimizer", optimizer),
+        ):
+            arrays |= {f"{key}_{i:04}": value for i, value in enumerate(values)}
+        self.resume.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.resume.with_suffix(".writing.npz")
+        np.savez(beside, **arrays)
+        os.replace(beside, self.resume)
+
+
+def best_epoch(history: list[dict] | pd.DataFrame, settings: Recipe) -> int:
+    """The epoch, from 1, that `settings.select` prefers; the earlier one on a tie."""
+    values = pd.DataFrame(history)[f"val_{settings.select}"]
+    best = values.idxmin() if settings.select == "loss" else values.idxmax()
+    return int(best) + 1
+
+
+def fit(
+    model: keras.Model,
+    settings: Recipe,
+    split: data.Split,
+    seed: int,
+    title: str = "training",
+    resume: Path | None = None,
+) -> Fitted:
+    """Train a model by a recipe and give it the weights of its best epoch on validation.
+
+    Args:
+        model: uncompiled; changed in place.
+        settings: the recipe.
+        split: what to train and validate on.
+        seed: of order, augmentation and dropout (`keras.utils.set_random_seed` before building
+            the model makes its first weights follow from the seed too).
+        title: of the line that shows the progress.
+        resume: file to go on from if it exists, written after each epoch.
+
+    Raises:
+        FloatingPointError: the loss is not finite.
+        ValueError: the resume file belongs to other settings.
+    """
+    classes = len(split.data.classes)
+    weights = None
+    if settings.class_weights == "inverse_frequency":
+        weights = data.inverse_frequency(split.y_train, classes)
+    batches = Batches(
+        split.data.x_train,
+        split.data.y_train,
+        classes,
+        split.train_index,
+        settings.batch_size,
+        settings.augmentation,
+        seed,
+        weights,
+    )
+    _compile(model, settings, len(batches), classes)
+    keeper = Keeper(settings, batches, resume)
+    keeper.set_model(model)
+    keeper.restore()
+    if not keeper.is_finished():
+        progress = Progress(title, settings.epochs)
+        progress.done = len(keeper.history)
+        model.fit(
+            batches,
+            validation_data=(split.x_val, one_hot(split.y_val, classes)),
+            validation_batch_size=500,
+            epochs=settings.epochs,
+            initial_epoch=len(keeper.history),
+            shuffle=False,
+            verbose=0,
+            callbacks=[keeper, progress],
+        )
+    model.set_weights(keeper.best)
+    history = pd.DataFrame(keeper.history)
+    return Fitted(model, history, best_epoch(history, settings))
+
+
+def train(experiment: Experiment, seed: int, root: Path | None = None) -> runs.Run:
+    """Train an experiment on the whole data set and record the run; goes on if interrupted.
+
+    Raises:
+        FileExistsError: the run is recorded already.
+        RuntimeError: another process is training it.
+        helpers.data.DataError: the whole data set is not to be had.
+    """
+    target = runs.folder(experiment.name, seed, root)
+    if target.exists():
+        raise FileExistsError(f"{target} is recorded already: delete it to train it anew")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(target.with_suffix(".lock"))
+    try:
+        with lock.acquire(blocking=False):
+            return _train_and_record(experiment, seed, target, root)
+    except Timeout:
+        raise RuntimeError(f"another process is training {experiment.name} seed {seed}") from None
+
+
+def _train_and_record(experiment, seed, target, root):
+    split = data.prepare(experiment.data, seed)
+    model = new_model(experiment, seed, len(split.data.classes))
+    resume = target.with_suffix(".resume.npz")
+    title = f"{experiment.name} seed {seed}"
+    fitted = fit(model, experiment.settings, split, seed, title, resume)
+
+    # Opened once, with the weights chosen on validation.
+    test_logits = predict_logits(fitted.model, split.data.x_test).astype(np.float16)
+    val_logits = predict_logits(fitted.model, split.x_val).astype(np.float16)
+    seconds = float(fitted.history["seconds"].sum())
+    images = len(split.train_index) * len(fitted.history)
+    info = {
+        "data": experiment.data,
+        "model": experiment.model,
+        "recipe": experiment.recipe,
+        "seed": seed,
+        "backend": keras.backend.backend(),
+        "config": experiment.config,
+        "parameters": trainable_parameters(model),
+        "macs": macs(model),
+        "epochs_run": len(fitted.history),
+        "best_epoch": fitted.best_epoch,
+        "seconds_training": round(seconds, 1),
+        "images_per_second": round(images / seconds, 1),
+        "versions": _versions(),
+        "hardware": _hardware(),
+        "data_sha256": dict(split.data.sha256),
+        "code_version": _code_version(),
+        "validation": metrics.scores(val_logits, split.y_val),
+        "test": metrics.scores(test_logits, split.data.y_test),
+    }
+    predictions = {
+        "test_logits": test_logits,
+        "val_logits": val_logits,
+        "val_index": split.val_index.astype(np.int32),
+    }
+    plain = new_model(experiment, seed, len(split.data.classes))  # without optimizer state
+    plain.set_weights(model.get_weights())
+    run = runs.write(info, fitted.history, predictions, plain.save_weights, root)
+    resume.unlink(missing_ok=True)
+    return run
+
+
+def new_model(experiment: Experiment, seed: int, classes: int = 10) -> keras.Model:
+    """The experiment's model with the first weights that the seed gives."""
+    keras.utils.set_random_seed(seed)
+    return build(experiment.model, classes, **dict(experiment.settings.model_options))
+
+
+def load_model(run: runs.Run) -> keras.Model:
+    """The model of a recorded run with its chosen weights.
+
+    Raises:
+        FileNotFoundError: the run keeps predictions only.
+    """
+    if run.weights is None:
+        raise FileNotFoundError(
+            f"{run.name} seed {run.seed} keeps no weights (over 16 MB, or a later seed): "
+            f"delete {run.folder} and train it again to get them"
+        )
+    options = dict(run.info["config"]["model_options"])
+    model = build(run.info["model"], run.test_logits.shape[1], **options)
+    model.load_weights(run.weights)
+    return model
+
+
+def predict_logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Logits (N, C) float32 of uint8 images (N, 32, 32, 3)."""
+    return model.predict(images, batch_size=500, verbose=0)
+
+
+def _compile(model, settings, steps, classes):
+    rate = settings.learning_rate
+    if settings.schedule == "cosine":
+        warmup = settings.warmup_epochs * steps
+        rate = keras.optimizers.schedules.CosineDecay(
+            initial_learning_rate=0.0 if warmup else rate,
+            decay_steps=settings.epochs * steps - warmup,
+            warmup_target=rate if warmup else None,
+            warmup_steps=warmup,
+        )
+    if settings.optimizer == "adamw":
+        optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
+    else:
+        optimizer = keras.optimizers.Adam(rate)
+    optimizer.build(model.trainable_variables)
+    model.compile(
+        optimizer,
+        keras.losses.CategoricalCrossentropy(from_logits=True),
+        metrics=["accuracy", MacroRecall(classes)],
+        jit_compile=_use_xla(model),
+    )
+
+
+def _use_xla(model):
+    backend = keras.backend.backend()
+    return backend == "jax" or (backend == "tensorflow" and (on_gpu() or model.name in XLA_ON_CPU))
+
+
+def _seed_everything(model, seed, epoch):
+    """Random states of Python, NumPy, the backend and every dropout layer, from (seed, epoch)."""
+    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+    words = np.random.SeedSequence((seed, epoch)).generate_state(1 + 2 * len(states))
+    keras.utils.set_random_seed(int(words[0]))
+    for state, pair in zip(states, words[1:].reshape(-1, 2), strict=True):
+        state.assign((pair >> 1).astype(state.dtype))  # 31 bits: PyTorch's dtype is signed
+
+
+def _numbered(archive, prefix):
+    return [archive[key] for key in sorted(archive.files) if key.startswith(f"{prefix}_")]
+
+
+def _versions():
+    backend = keras.backend.backend()
+    return {"python": platform.python_version()} | {
+        package: version(package) for package in ("keras", backend, "numpy")
+    }
+
+
+def _hardware():
+    return {"cpu": _cpu(), "cores": os.cpu_count(), "gpu": _gpu()}
+
+
+def _cpu():
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def _gpu():
+    if not on_gpu():
+        return None
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def _code_version():
+    """The commit, marked where `helpers` differs from it; the package's version outside git."""
+    git = ["git", "-C", str(config.ROOT)]
+    try:
+        commit = subprocess.run(
+            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "helpers"]).returncode
+    except (OSError, subprocess.CalledProcessError):
+        return version("helpers")
+    return commit + ("+changes" if changed else "")
