@@ -239,6 +239,7 @@ def train(experiment: Experiment, seed: int, root: Path | None = None) -> runs.R
 
 
 def _train_and_record(experiment, seed, target, root):
+    code_version = _code_version()  # now: the files may change while training goes on
     split = data.prepare(experiment.data, seed)
     model = new_model(experiment, seed, len(split.data.classes))
     resume = target.with_suffix(".resume.npz")
@@ -266,7 +267,7 @@ def _train_and_record(experiment, seed, target, root):
         "versions": _versions(),
         "hardware": _hardware(),
         "data_sha256": dict(split.data.sha256),
-        "code_version": _code_version(),
+        "code_version": code_version,
         "validation": metrics.scores(val_logits, split.y_val),
         "test": metrics.scores(test_logits, split.data.y_test),
     }
