@@ -38,6 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--seed", type=int, default=0)
     command.set_defaults(run=export)
 
+    command = commands.add_parser("readme", help="write the README's table from recorded runs")
+    command.set_defaults(run=readme)
+
     options = parser.parse_args(arguments)
     try:
         return options.run(options) or 0
@@ -50,7 +53,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def list_experiments(options) -> None:
-    """A line an experiment: seeds recorded, test accuracy, and how long one run takes or took."""
+    """A line an experiment: what is recorded, and about how long a missing run would take here."""
     for experiment in experiments.find(options.pattern):
         found = [run for run in runs.recorded(experiment.name) if run.name == experiment.name]
         print(f"{experiment.name:46}", end=" ")
@@ -58,9 +61,12 @@ def list_experiments(options) -> None:
             seeds = ", ".join(str(run.seed) for run in found)
             accuracy = sum(run.info["test"]["accuracy"] for run in found) / len(found)
             minutes = max(run.info["seconds_training"] for run in found) / 60
-            print(f"seeds {seeds}: test accuracy {accuracy:.4f}, {minutes:.0f} minutes a run")
+            print(f"seeds {seeds}: test accuracy {accuracy:.4f}, a run took {minutes:.0f} minutes")
         else:
-            print("missing")
+            from helpers import training  # loads the backend, which takes seconds
+
+            minutes = training.estimate_seconds(experiment) / 60
+            print(f"missing: about {minutes:.0f} minutes a run here")
 
 
 def train(options) -> int:
@@ -107,11 +113,15 @@ def evaluate(options) -> None:
     from helpers import data, metrics
 
     run = runs.read(options.name, options.seed)
-    source = data.load(data.VARIANTS[run.info["data"]].source)
+    if data.VARIANTS[run.info["data"]].source == "cifar10":
+        y_train, y_test = data.official_labels()
+    else:
+        source = data.load("cifar100")
+        y_train, y_test = source.y_train, source.y_test
     print(f"{run.name} seed {run.seed}, epoch {run.info['best_epoch']}")
     for part, logits, labels in (
-        ("validation", run.val_logits, source.y_train[run.val_index]),
-        ("test", run.test_logits, source.y_test),
+        ("validation", run.val_logits, y_train[run.val_index]),
+        ("test", run.test_logits, y_test),
     ):
         scores = metrics.scores(logits, labels)
         print(f"{part:10}", " ".join(f"{key} {value:.4f}" for key, value in scores.items()))
@@ -125,6 +135,13 @@ def export(options) -> None:
         raise ValueError(f"{options.file}: Keras wants a name that ends in .keras")
     training.load_model(runs.read(options.name, options.seed)).save(options.file)
     print(f"{options.file}: keras.models.load_model reads it once helpers.models is imported")
+
+
+def readme(options) -> None:
+    """Bring the README's table up to date with the recorded runs."""
+    from helpers import tables
+
+    print("README.md: " + ("table written" if tables.update_readme() else "up to date already"))
 
 
 def _report(run) -> None:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from helpers.augmentation import Augmentation, mix
+from helpers.augmentation import mix
 from helpers.backend import keras
 
 

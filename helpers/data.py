@@ -4,12 +4,13 @@ Images are uint8 (N, 32, 32, 3) in RGB, labels int64 (N,).
 """
 
 import hashlib
+import http.client
 import json
 import os
 import tarfile
 import tempfile
-import urllib.error
 import urllib.request
+import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -33,6 +34,7 @@ CIFAR10_CLASSES = (  # in the labels' order
     "ship",
     "truck",
 )
+VERIFIED = ("x_train", "y_train", "x_test", "y_test", "coarse_train", "coarse_test")  # by SHA-256
 
 
 class DataError(RuntimeError):
@@ -191,6 +193,16 @@ def load_sample() -> Data:
     )
 
 
+@cache
+def official_labels() -> tuple[np.ndarray, np.ndarray]:
+    """All labels of CIFAR-10, (50000,) of training and (10000,) of test; embedded, no download.
+
+    With them, recorded predictions can be scored where the images are not at hand.
+    """
+    labels = np.load(config.SAMPLE / "labels.npz")
+    return labels["all_y_train"].astype(np.int64), labels["all_y_test"].astype(np.int64)
+
+
 def prepare(variant: str, seed: int, data: Data | None = None) -> Split:
     """Thin out and split the training images as the named variant has it.
 
@@ -199,12 +211,20 @@ def prepare(variant: str, seed: int, data: Data | None = None) -> Split:
     """
     if variant not in VARIANTS:
         raise ValueError(f"unknown data variant {variant!r}: choose from {', '.join(VARIANTS)}")
-    chosen = VARIANTS[variant]
-    data = data or load(chosen.source)
-    kept = imbalance(data.y_train, chosen.keep, data.classes, seed)
-    kept = kept[subset(data.y_train[kept], chosen.fraction, seed)]
+    data = data or load(VARIANTS[variant].source)
+    kept = _thin_out(VARIANTS[variant], data.y_train, data.classes, seed)
     train, val = split(data.y_train[kept], seed)
     return Split(data, kept[train], kept[val])
+
+
+def training_images(variant: str) -> int:
+    """How many images a run of the variant trains on; needs no download."""
+    chosen = VARIANTS[variant]
+    if chosen.source == "cifar10":
+        labels, classes = official_labels()[0], CIFAR10_CLASSES
+    else:
+        labels, classes = np.repeat(np.arange(100), 500), ()
+    return len(split(labels[_thin_out(chosen, labels, classes, seed=0)], seed=0)[0])
 
 
 def split(labels: np.ndarray, seed: int, fraction: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
@@ -259,6 +279,11 @@ def inverse_frequency(labels: np.ndarray, number_of_classes: int) -> np.ndarray:
     return len(labels) / (number_of_classes * counts)
 
 
+def _thin_out(variant: Variant, labels, classes, seed):
+    kept = imbalance(labels, variant.keep, classes, seed)
+    return kept[subset(labels[kept], variant.fraction, seed)]
+
+
 def _check_fraction(fraction: float) -> None:
     if not 0 < fraction <= 1:
         raise ValueError(f"a fraction must lie in (0, 1], not {fraction}")
@@ -292,16 +317,16 @@ def _read(source: Source, path: Path) -> Data:
     try:
         with np.load(path, allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
-    except (OSError, ValueError, EOFError, KeyError) as error:
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise DataError(f"{path} is damaged ({error}): {remedy}") from error
     try:
         _validate(arrays, source)
     except ValueError as error:
         raise DataError(f"{path}: {error}: {remedy}") from error
 
-    digests = _digests({key: arrays[key] for key in ("x_train", "y_train", "x_test", "y_test")})
+    digests = _digests(arrays)
     expected = source.sha256 or _noted_digests(path)
-    wrong = [key for key, digest in digests.items() if expected.get(key) != digest]
+    wrong = [key for key in VERIFIED if digests.get(key) != expected.get(key)]
     if wrong:
         raise DataError(f"{path}: {', '.join(wrong)} are not the official arrays: {remedy}")
     names = arrays.get("classes", CIFAR10_CLASSES)
@@ -315,8 +340,8 @@ def _read(source: Source, path: Path) -> Data:
         sha256=digests,
         train_index=np.arange(len(arrays["y_train"])),
         test_index=np.arange(len(arrays["y_test"])),
-        coarse_train=arrays.get("coarse_train"),
-        coarse_test=arrays.get("coarse_test"),
+        coarse_train=_coarse_labels(arrays, "train"),
+        coarse_test=_coarse_labels(arrays, "test"),
         coarse_classes=tuple(map(str, arrays.get("coarse_classes", ()))),
     )
 
@@ -338,11 +363,17 @@ def _validate(arrays: Mapping[str, np.ndarray], source: Source) -> None:
             )
 
 
+def _coarse_labels(arrays, part):
+    labels = arrays.get(f"coarse_{part}")
+    return None if labels is None else labels.astype(np.int64)
+
+
 def _digests(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     """SHA-256 of each array's bytes, labels taken as uint8 as they are distributed."""
     return {
-        key: hashlib.sha256(np.ascontiguousarray(array, dtype=np.uint8)).hexdigest()
-        for key, array in arrays.items()
+        key: hashlib.sha256(np.ascontiguousarray(arrays[key], dtype=np.uint8)).hexdigest()
+        for key in VERIFIED
+        if key in arrays
     }
 
 
@@ -373,7 +404,7 @@ def _download(source: Source, path: Path) -> None:
         try:
             with urllib.request.urlopen(source.url, timeout=10) as answer:
                 archive.write_bytes(answer.read())
-        except (urllib.error.URLError, OSError) as error:
+        except (OSError, http.client.HTTPException) as error:  # the latter: cut off midway
             raise DataError(
                 f"{source.name} is not in {path.parent} and could not be downloaded ({error}): "
                 f"connect to the network, or set CIFAR_HOME to a folder that holds {path.name}"
@@ -382,8 +413,7 @@ def _download(source: Source, path: Path) -> None:
         unpacked = Path(scratch) / path.name
         np.savez(unpacked, **arrays)
         if source.sha256 is None:
-            keys = ("x_train", "y_train", "x_test", "y_test")
-            note = json.dumps(_digests({key: arrays[key] for key in keys}), indent=1)
+            note = json.dumps(_digests(arrays), indent=1)
             path.with_suffix(".sha256.json").write_text(note)
         os.replace(unpacked, path)
 

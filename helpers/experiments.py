@@ -12,6 +12,13 @@ from helpers.data import VARIANTS
 
 FLIP_AND_CROP = Augmentation(flip=True, crop=4)
 
+CHOICES = {  # of a recipe's settings
+    "optimizer": ("adam", "adamw"),
+    "schedule": ("constant", "cosine"),
+    "class_weights": ("none", "inverse_frequency"),
+    "select": ("accuracy", "macro_recall", "loss"),
+}
+
 
 @dataclass(frozen=True)
 class Recipe:
@@ -49,12 +56,20 @@ class Recipe:
     model_options: tuple[tuple[str, float], ...] = ()
 
     def __post_init__(self):
+        for field_name, choices in CHOICES.items():
+            value = getattr(self, field_name)
+            if value not in choices:
+                raise ValueError(
+                    f"unknown {field_name} {value!r}: choose from {', '.join(choices)}"
+                )
         if self.class_weights != "none" and self.augmentation.mixup:
             raise ValueError("class weights need one class per image: leave out mixup, or weights")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"{self.warmup_epochs} epochs of warm-up leave none of {self.epochs} to train"
             )
+        if self.warmup_epochs and self.schedule != "cosine":
+            raise ValueError("warm-up is part of the cosine schedule: choose that, or no warm-up")
 
 
 @dataclass(frozen=True)

@@ -92,6 +92,17 @@ def confusion(predictions: ArrayLike, labels: ArrayLike, number_of_classes: int)
     return confusion_matrix(labels, predictions, labels=range(number_of_classes))
 
 
+def most_confident_errors(logits: ArrayLike, labels: ArrayLike, count: int) -> np.ndarray:
+    """Return the positions of the `count` wrong predictions of highest confidence, highest first.
+
+    Fewer where fewer are wrong.
+    """
+    logits, labels = _checked(logits=logits, labels=labels)
+    wrong = np.flatnonzero(logits.argmax(axis=1) != labels)
+    confidence = softmax(logits)[wrong].max(axis=1)
+    return wrong[np.argsort(-confidence, kind="stable")[:count]]
+
+
 def softmax(logits: ArrayLike) -> np.ndarray:
     """Return the probabilities, float64 (N, C), of logits (N, C)."""
     (logits,) = _checked(logits=logits)

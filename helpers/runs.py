@@ -137,7 +137,8 @@ def read(name: str, seed: int = 0, root: Path | None = None) -> Run:
 
 def recorded(pattern: str = "*", root: Path | None = None) -> list[Run]:
     """All recorded runs whose experiment's name fits a shell pattern, sorted by name and seed."""
-    found = [Run(path.parent) for path in (root or config.RUNS).glob("*/*/*/seed*/run.json")]
+    # Not "seed*": a record that is being written has a name that ends in letters.
+    found = [Run(path.parent) for path in (root or config.RUNS).glob("*/*/*/seed*[0-9]/run.json")]
     return sorted(
         (run for run in found if fnmatch(run.name, pattern)), key=lambda run: (run.name, run.seed)
     )

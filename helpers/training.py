@@ -6,6 +6,7 @@ import platform
 import subprocess
 import time
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
@@ -283,6 +284,29 @@ def _train_and_record(experiment, seed, target, root):
     return run
 
 
+def estimate_seconds(experiment: Experiment) -> float:
+    """About how long a run would take here: its FLOPs at half the rate of a matrix product.
+
+    A training step costs three times its forward pass, each MAC two operations.
+    """
+    model = new_model(experiment, 0, 100 if experiment.data == "cifar100" else 10)
+    images = data.training_images(experiment.data) * experiment.settings.epochs
+    return 6 * macs(model) * images / (0.5 * _matrix_product_rate())
+
+
+@cache
+def _matrix_product_rate():
+    """FLOP/s of this machine's single-precision matrix product, the best of three."""
+    size = 1500
+    matrix = np.ones((size, size), np.float32)
+    fastest = np.inf
+    for _ in range(3):
+        started = time.perf_counter()
+        matrix @ matrix
+        fastest = min(fastest, time.perf_counter() - started)
+    return 2 * size**3 / fastest
+
+
 def new_model(experiment: Experiment, seed: int, classes: int = 10) -> keras.Model:
     """The experiment's model with the first weights that the seed gives."""
     keras.utils.set_random_seed(seed)
@@ -304,6 +328,25 @@ def load_model(run: runs.Run) -> keras.Model:
     model = build(run.info["model"], run.test_logits.shape[1], **options)
     model.load_weights(run.weights)
     return model
+
+
+def reproduce(run: runs.Run) -> pd.Series:
+    """Evaluate a run's weights on the sample's 1,000 test images, beside what was recorded.
+
+    Gives `accuracy_recorded` and `accuracy_live` on these images, `largest_difference` of the
+    logits and `labels_changed`.
+    """
+    sample = data.load_sample()
+    live = predict_logits(load_model(run), sample.x_test)
+    recorded = run.test_logits[sample.test_index]
+    return pd.Series(
+        {
+            "accuracy_recorded": (recorded.argmax(1) == sample.y_test).mean(),
+            "accuracy_live": (live.argmax(1) == sample.y_test).mean(),
+            "largest_difference": np.abs(live - recorded).max(),
+            "labels_changed": int((live.argmax(1) != recorded.argmax(1)).sum()),
+        }
+    )
 
 
 def predict_logits(model: keras.Model, images: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 import math
 
+import pandas as pd
+
 from helpers.backend import keras
 from helpers.models.layers import AttentionMix, AttentionWeights, SequencePooling
 
@@ -18,6 +20,18 @@ def macs(model: keras.Model) -> int:
     leave out (CCT-2/3x2's 33M, for example).  Element-wise work is not counted.
     """
     return sum(_layer_macs(layer) for layer in model.layers)
+
+
+def layer_table(model: keras.Model) -> pd.DataFrame:
+    """A row for each layer that changes the shape or computes: output shape, parameters, MACs."""
+    rows = []
+    shape = None
+    for layer in model.layers:
+        counted = layer.count_params(), _layer_macs(layer)
+        if layer.output.shape != shape or any(counted):
+            shape = layer.output.shape
+            rows.append((layer.name, str(tuple(shape[1:])), *counted))
+    return pd.DataFrame(rows, columns=["layer", "output", "parameters", "MACs"]).set_index("layer")
 
 
 def _layer_macs(layer) -> int:

@@ -1,0 +1,124 @@
+"""Metric tables from recorded runs, written as CSV and Markdown; knows nothing of Keras."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers import config, metrics, plots, runs
+
+SCORES = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "roc_auc_ovr", "nll", "ece"]
+README = config.ROOT / "README.md"
+BEGIN, END = "<!-- results: python -m helpers readme -->", "<!-- end of results -->"
+
+
+def save(frame: pd.DataFrame, name: str, digits: int = 4) -> pd.DataFrame:
+    """Write a table to `figures/<name>.csv` and `.md`, rounded, and return it as written."""
+    frame = frame.round(digits)
+    path = config.FIGURES / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    frame.to_csv(path.with_suffix(".csv"), lineterminator="\n")
+    path.with_suffix(".md").write_text(markdown(frame))
+    return frame
+
+
+def markdown(frame: pd.DataFrame) -> str:
+    """The table as GitHub shows it, its index as the first column."""
+    return frame.to_markdown(disable_numparse=True) + "\n"
+
+
+def all_runs(pattern: str = "*", root: Path | None = None) -> pd.DataFrame:
+    """A row a recorded run: what it is, what it cost, its test scores with intervals.
+
+    `accuracy_low` and `accuracy_high` are Wilson's 95 % interval: the uncertainty that the
+    10,000 test images leave, not that of another seed.
+    """
+    rows = []
+    for run in runs.recorded(pattern, root):
+        test = run.info["test"]
+        low, high = metrics.wilson_interval(
+            round(test["accuracy"] * len(run.test_logits)), len(run.test_logits)
+        )
+        rows.append(
+            {key: run.info[key] for key in ("data", "model", "recipe", "seed")}
+            | {"experiment": run.name}
+            | {key: run.info[key] for key in ("epochs_run", "best_epoch", "parameters", "macs")}
+            | {key: run.info[key] for key in ("seconds_training", "images_per_second")}
+            | {"validation_accuracy": run.info["validation"]["accuracy"]}
+            | {key: test[key] for key in SCORES}
+            | {"accuracy_low": low, "accuracy_high": high}
+        )
+    return pd.DataFrame(rows)
+
+
+def scores(chosen: Sequence[runs.Run]) -> pd.DataFrame:
+    """A row a run, by the model's display name: validation accuracy and all test scores."""
+    rows = [
+        {
+            "model": plots.label(run.info["model"]),
+            "recipe": run.info["recipe"],
+            "validation accuracy": run.info["validation"]["accuracy"],
+        }
+        | run.info["test"]
+        for run in chosen
+    ]
+    return pd.DataFrame(rows).set_index("model")
+
+
+def per_class(run: runs.Run, labels: np.ndarray, classes: tuple[str, ...]) -> pd.DataFrame:
+    """Precision, recall, F1 and support of each class on the test set, then their means."""
+    table = metrics.per_class(run.test_logits.argmax(1), labels, classes)
+    mean = table.mean().to_frame("macro average").T.assign(support=table["support"].sum())
+    return pd.concat([table, mean]).astype({"support": int})
+
+
+def results(root: Path | None = None) -> pd.DataFrame:
+    """The README's table: a row an experiment, test scores as mean over its seeds."""
+    frame = all_runs("*", root)
+    if frame.empty:
+        return frame
+    rows = []
+    for _, group in frame.groupby("experiment", sort=False):
+        first = group.iloc[0]
+        percent = 100 * group["accuracy"]
+        accuracy = f"{percent.mean():.2f}"
+        if len(group) > 1:
+            accuracy += f" ± {percent.std():.2f}"
+        rows.append(
+            {
+                "data": first["data"],
+                "model": plots.label(first["model"]),
+                "recipe": first["recipe"],
+                "seeds": len(group),
+                "parameters": f"{first['parameters'] / 1e6:.2f}M",
+                "MACs": f"{first['macs'] / 1e6:.1f}M",
+                "epochs": first["epochs_run"],
+                "test accuracy": accuracy + " %",
+                "macro F1": f"{group['macro_f1'].mean():.3f}",
+                "ROC AUC": f"{group['roc_auc_ovr'].mean():.4f}",
+                "_order": (first["data"], -percent.mean()),
+            }
+        )
+    rows.sort(key=lambda row: row.pop("_order"))
+    return pd.DataFrame(rows).set_index("data")
+
+
+def update_readme() -> bool:
+    """Write the table of recorded runs between the README's markers; True if that changed it.
+
+    Raises:
+        ValueError: the README lacks the markers.
+    """
+    text = README.read_text()
+    fresh = with_results(text)
+    README.write_text(fresh)
+    return fresh != text
+
+
+def with_results(text: str) -> str:
+    """A text with what stands between the markers replaced by the table of recorded runs."""
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"README.md needs the lines {BEGIN!r} and {END!r} around its table")
+    before, rest = text.split(BEGIN)
+    return f"{before}{BEGIN}\n\n{markdown(results())}\n{END}{rest.split(END)[1]}"
