@@ -91,7 +91,8 @@ def train(options) -> int:
             _report(training.train(experiment, seed))
         return 0
     with ThreadPoolExecutor(options.jobs) as pool:
-        return max(pool.map(lambda job: _train_apart(*job, options.jobs), todo))
+        # abs: a process that was killed ends with the signal's number, negative.
+        return max(map(abs, pool.map(lambda job: _train_apart(*job, options.jobs), todo)))
 
 
 def _train_apart(experiment, seed, jobs) -> int:

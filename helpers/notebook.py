@@ -4,6 +4,9 @@ import inspect
 from collections.abc import Callable
 
 from IPython.display import Markdown
+from matplotlib.figure import Figure
+
+from helpers import data, metrics, plots, runs
 
 
 def say(*lines: str) -> Markdown:
@@ -15,3 +18,25 @@ def source(*functions: Callable) -> Markdown:
     """The code of functions of `helpers`, as it is, highlighted."""
     code = "\n\n".join(inspect.getsource(function).rstrip() for function in functions)
     return Markdown(f"```python\n{code}\n```")
+
+
+def p_text(p_value: float) -> str:
+    """A p-value as a sentence has it: "p = 0.012", or "p < 0.001"."""
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
+
+
+def hardest_errors(run: runs.Run, count: int = 12) -> Figure:
+    """The sample's test images that a run gets wrong with the highest confidence, six a row.
+
+    Above each: true class → prediction, and the confidence in it.
+    """
+    sample = data.load_sample()
+    logits = run.test_logits[sample.test_index]
+    confidence = metrics.softmax(logits).max(axis=1)
+    wrong = metrics.most_confident_errors(logits, sample.y_test, count)
+    titles = [
+        f"{sample.classes[sample.y_test[i]]} → {sample.classes[logits[i].argmax()]}\n"
+        f"{confidence[i]:.2f}"
+        for i in wrong
+    ]
+    return plots.image_grid(sample.x_test[wrong], titles, columns=6)

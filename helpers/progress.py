@@ -67,4 +67,6 @@ class _NotebookLine:
 
 
 def _in_notebook() -> bool:
-    return "ipykernel" in sys.modules and "IPython" in sys.modules
+    # Loaded modules say little: pytest's notebook plugin, for one, loads ipykernel.
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and hasattr(ipython.get_ipython(), "kernel")

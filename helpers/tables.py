@@ -1,12 +1,13 @@
 """Metric tables from recorded runs, written as CSV and Markdown; knows nothing of Keras."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from helpers import config, metrics, plots, runs
+from helpers import config, data, metrics, plots, runs
 
 SCORES = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "roc_auc_ovr", "nll", "ece"]
 README = config.ROOT / "README.md"
@@ -26,6 +27,24 @@ def save(frame: pd.DataFrame, name: str, digits: int = 4) -> pd.DataFrame:
 def markdown(frame: pd.DataFrame) -> str:
     """The table as GitHub shows it, its index as the first column."""
     return frame.to_markdown(disable_numparse=True) + "\n"
+
+
+def class_counts(variant: str, seed: int) -> pd.DataFrame:
+    """Images of each class that a run on a variant of CIFAR-10 has: train, validation and test.
+
+    From the embedded labels: the images need not be at hand.
+    """
+    y_train, y_test = data.official_labels()
+    labels_only = replace(data.load_sample(), y_train=y_train)  # a split looks at nothing else
+    split = data.prepare(variant, seed, labels_only)
+    parts = {"train": split.y_train, "validation": split.y_val, "test": y_test}
+    return pd.DataFrame(
+        {
+            name: data.class_counts(labels, len(data.CIFAR10_CLASSES))
+            for name, labels in parts.items()
+        },
+        index=pd.Index(data.CIFAR10_CLASSES, name="class"),
+    )
 
 
 def all_runs(pattern: str = "*", root: Path | None = None) -> pd.DataFrame:
@@ -71,6 +90,37 @@ def per_class(run: runs.Run, labels: np.ndarray, classes: tuple[str, ...]) -> pd
     table = metrics.per_class(run.test_logits.argmax(1), labels, classes)
     mean = table.mean().to_frame("macro average").T.assign(support=table["support"].sum())
     return pd.concat([table, mean]).astype({"support": int})
+
+
+def paired(pairs: Sequence[tuple[runs.Run, runs.Run]], labels: np.ndarray) -> pd.DataFrame:
+    """A row a pair of runs (a, b): how their test accuracies differ, on the same images.
+
+    Columns: both accuracies, `difference` (b minus a) with the paired bootstrap's 95 % interval
+    (`low`, `high`), the images that only one of them gets right, McNemar's p-value, and that
+    p-value corrected by Holm's method for the number of rows.  All of it speaks of these two
+    trained models, not of other seeds.
+    """
+    rows = {}
+    for a, b in pairs:
+        first, second = (run.test_logits.argmax(1) for run in (a, b))
+        low, high = metrics.paired_bootstrap_interval(_accuracy, first, second, labels)
+        test = metrics.mcnemar(first, second, labels)
+        rows[f"{plots.label(a.info['model'])} → {plots.label(b.info['model'])}"] = {
+            "accuracy a": _accuracy(first, labels),
+            "accuracy b": _accuracy(second, labels),
+            "difference": _accuracy(second, labels) - _accuracy(first, labels),
+            "low": low,
+            "high": high,
+            "only a right": test["only_a"],
+            "only b right": test["only_b"],
+            "p (McNemar)": test["p_value"],
+        }
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("a → b")
+    return frame.assign(**{"p (Holm)": metrics.holm(frame["p (McNemar)"])})
+
+
+def _accuracy(predictions, labels):
+    return np.mean(predictions == labels)
 
 
 def results(root: Path | None = None) -> pd.DataFrame:

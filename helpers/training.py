@@ -5,6 +5,7 @@ import os
 import platform
 import subprocess
 import time
+import zipfile
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
@@ -75,20 +76,26 @@ class Keeper(keras.callbacks.Callback):
         """Go on from the resume file, if there is one; the model must be compiled."""
         if self.resume is None or not self.resume.exists():
             return
-        with np.load(self.resume) as saved:
+        try:
+            with np.load(self.resume) as archive:
+                saved = dict(archive)
             state = json.loads(str(saved["state"]))
-            if state["settings"] != repr(self.settings):
-                raise ValueError(
-                    f"{self.resume} was left by other settings of this recipe: delete it to "
-                    "start over, or give the changed recipe a new name"
-                )
-            self.history = state["history"]
-            self.best = _numbered(saved, "best")
-            self.model.set_weights(_numbered(saved, "weights"))
-            for variable, value in zip(
-                self.model.optimizer.variables, _numbered(saved, "optimizer"), strict=True
-            ):
-                variable.assign(value)
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+            raise ValueError(
+                f"{self.resume} is damaged ({error}): delete it to start over"
+            ) from error
+        if state["settings"] != repr(self.settings):
+            raise ValueError(
+                f"{self.resume} was left by other settings of this recipe: delete it to "
+                "start over, or give the changed recipe a new name"
+            )
+        self.history = state["history"]
+        self.best = _numbered(saved, "best")
+        self.model.set_weights(_numbered(saved, "weights"))
+        for variable, value in zip(
+            self.model.optimizer.variables, _numbered(saved, "optimizer"), strict=True
+        ):
+            variable.assign(value)
 
     def on_epoch_begin(self, epoch, logs=None):
         self.batches.epoch = epoch
@@ -181,7 +188,7 @@ def fit(
 
     Raises:
         FloatingPointError: the loss is not finite.
-        ValueError: the resume file belongs to other settings.
+        ValueError: the resume file is damaged, or belongs to other settings.
     """
     classes = len(split.data.classes)
     weights = None
@@ -228,12 +235,12 @@ def train(experiment: Experiment, seed: int, root: Path | None = None) -> runs.R
         helpers.data.DataError: the whole data set is not to be had.
     """
     target = runs.folder(experiment.name, seed, root)
-    if target.exists():
-        raise FileExistsError(f"{target} is recorded already: delete it to train it anew")
     target.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(target.with_suffix(".lock"))
     try:
         with lock.acquire(blocking=False):
+            if target.exists():
+                raise FileExistsError(f"{target} is recorded already: delete it to train it anew")
             return _train_and_record(experiment, seed, target, root)
     except Timeout:
         raise RuntimeError(f"another process is training {experiment.name} seed {seed}") from None
@@ -391,8 +398,8 @@ def _seed_everything(model, seed, epoch):
         state.assign((pair >> 1).astype(state.dtype))  # 31 bits: PyTorch's dtype is signed
 
 
-def _numbered(archive, prefix):
-    return [archive[key] for key in sorted(archive.files) if key.startswith(f"{prefix}_")]
+def _numbered(arrays, prefix):
+    return [arrays[key] for key in sorted(arrays) if key.startswith(f"{prefix}_")]
 
 
 def _versions():

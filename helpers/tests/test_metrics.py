@@ -11,6 +11,7 @@ from sklearn.metrics import (
     f1_score,
     log_loss,
     precision_score,
+    recall_score,
     roc_auc_score,
 )
 
@@ -109,6 +110,30 @@ def test_macro_f1_leaves_out_classes_that_do_not_occur():
     # Class 0: 2 right, 3 predicted, 3 true; class 2 is missed and class 5 is wrong: 0 for both.
     result = metrics.macro_f1(np.array([0, 0, 5, 0]), np.array([0, 0, 0, 2]))
     assert result == pytest.approx((2 * 2 / (3 + 3) + 0 + 0) / 3)
+
+
+def test_class_mean_by_hand():
+    # Class 1: 1 right, 1 predicted, 2 true; class 2: 1, 1 and 1. Class 0 is left out.
+    expected = {"precision": 1, "recall": 3 / 4, "f1": (2 / 3 + 1) / 2}
+    results = {score: metrics.class_mean(score, [2, 1])(PREDICTIONS, LABELS) for score in expected}
+    assert results == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(
+    ("score", "reference"),
+    [("precision", precision_score), ("recall", recall_score), ("f1", f1_score)],
+)
+def test_class_mean_agrees_with_scikit_learn(score, reference):
+    logits, labels = random_logits()
+    logits[:, 3] = -9  # never predicted
+    predictions = logits.argmax(axis=1)
+    expected = reference(labels, predictions, labels=[1, 3], average="macro", zero_division=0)
+    assert metrics.class_mean(score, (1, 3))(predictions, labels) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("score", ["precision", "recall", "f1"])
+def test_class_mean_is_undefined_where_a_class_has_no_image(score):
+    assert np.isnan(metrics.class_mean(score, [0, 3])(PREDICTIONS, LABELS))
 
 
 def test_per_class_by_hand():
@@ -375,6 +400,9 @@ INFINITE = np.where(np.arange(4)[:, None] == 2, np.inf, LOGITS)
         (lambda: metrics.confusion(PREDICTIONS, LABELS, 2), "predictions go from 0 to 2.*0 to 1"),
         (lambda: metrics.confusion(LOGITS, LABELS, 3), r"predictions have.*argmax\(axis=1\)"),
         (lambda: metrics.macro_f1(PREDICTIONS - 1, LABELS), "predictions go from -1 to 1"),
+        (lambda: metrics.class_mean("accuracy", [0]), "choose precision, recall or f1"),
+        (lambda: metrics.class_mean("recall", []), r"group is \[\]: pass one class number"),
+        (lambda: metrics.class_mean("recall", [0, -1]), r"group is \[-1, 0\]: pass one class"),
         (
             lambda: metrics.adjust_logits(LOGITS, [1, 2]),
             r"shape \(2,\).*one training count a class",

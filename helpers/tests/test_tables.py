@@ -1,5 +1,8 @@
 """Tables say what the recorded runs say, and the README says what the tables say."""
 
+from dataclasses import dataclass
+
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -12,6 +15,51 @@ def test_save_writes_both_forms_rounded(tmp_path, monkeypatch):
     tables.save(frame, "03_vit/scores")
     assert (tmp_path / "03_vit/scores.csv").read_text() == "model,accuracy\nViT,0.1235\n"
     assert "| ViT     | 0.1235     |" in (tmp_path / "03_vit/scores.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("variant", "train", "validation"),
+    [("cifar10", 4500, 500), ("cifar10-imbalanced", 900, 100), ("cifar10-5pct", 225, 25)],
+)
+def test_class_counts_are_those_of_the_whole_data_set(variant, train, validation):
+    counts = tables.class_counts(variant, seed=3)
+    assert counts.loc["dog"].to_dict() == {"train": train, "validation": validation, "test": 1000}
+    assert (counts.loc["frog"] == counts.loc["dog"]).all() == (variant != "cifar10-imbalanced")
+    assert list(counts.index[:3]) == ["airplane", "automobile", "bird"]
+
+
+@dataclass
+class Predicted:
+    """As much of a run as a comparison needs: logits that give these predictions."""
+
+    model: str
+    predictions: list[int]
+
+    @property
+    def info(self):
+        return {"model": self.model}
+
+    @property
+    def test_logits(self):
+        return np.eye(2)[self.predictions]
+
+
+def test_paired_counts_the_images_that_only_one_gets_right():
+    labels = np.zeros(40, int)
+    # 20 images both get right, then 4 only the parent, 16 only the hybrid.
+    parent = Predicted("cnn_baseline", [0] * 20 + [0] * 4 + [1] * 16)
+    hybrid = Predicted("hybrid_token", [0] * 20 + [1] * 4 + [0] * 16)
+    frame = tables.paired([(parent, hybrid), (parent, parent)], labels)
+    assert list(frame.index) == ["CNN baseline → CNN-token hybrid", "CNN baseline → CNN baseline"]
+    first, second = frame.iloc[0], frame.iloc[1]
+    assert (first["accuracy a"], first["accuracy b"]) == (0.6, 0.9)
+    assert first["difference"] == pytest.approx(0.3)
+    assert first["low"] < 0.3 < first["high"]
+    assert (first["only a right"], first["only b right"]) == (4, 16)
+    # Twice the chance of at most 4 heads in 20 tosses: (1 + 20 + 190 + 1140 + 4845) / 2^20.
+    assert first["p (McNemar)"] == pytest.approx(2 * 6196 / 2**20)
+    assert first["p (Holm)"] == pytest.approx(2 * first["p (McNemar)"])
+    assert second[["difference", "low", "high", "p (Holm)"]].tolist() == [0, 0, 0, 1]
 
 
 def test_readme_is_up_to_date_with_the_recorded_runs():

@@ -1,0 +1,96 @@
+"""Imports in fresh processes: any order works, nothing chatters, nothing loads needlessly."""
+
+import importlib.util
+import os
+
+import pytest
+
+needs_triton = pytest.mark.skipif(
+    importlib.util.find_spec("triton") is None, reason="triton, which clashes, is not installed"
+)
+
+
+def test_helpers_alone_are_light(fresh_python):
+    code = """
+import os, sys
+import helpers
+print(sum(os.times()[:2]), *sorted({"keras", "tensorflow", "torch"} & set(sys.modules)))
+"""
+    seconds, *loaded = fresh_python(code).stdout.split()
+    assert loaded == []
+    assert float(seconds) < 1
+
+
+@pytest.mark.parametrize(
+    "order", ["tensorflow, torch, torchvision", "torchvision, torch, tensorflow"]
+)
+def test_every_order_of_imports_works_after_helpers(fresh_python, order):
+    result = fresh_python(f"import helpers; import {order}; print('alive')")
+    assert result.stdout == "alive\n"
+
+
+@needs_triton
+def test_tensorflow_before_helpers_asks_for_a_restart(fresh_python):
+    code = "import sys, types; sys.modules['tensorflow'] = types.ModuleType('tensorflow')"
+    result = fresh_python(f"{code}; import helpers", check=False)
+    assert result.returncode == 1
+    assert "ImportError" in result.stderr
+    assert "restart Python" in result.stderr
+
+
+def test_tensorflow_backend_is_quiet_and_leaves_torch_alone(fresh_python):
+    code = """
+import sys
+from helpers import training
+print(training.keras.backend.backend(), "torch" in sys.modules)
+import torch, torchvision
+"""
+    result = fresh_python(code, KERAS_BACKEND=None, TF_CPP_MIN_LOG_LEVEL=None)
+    assert result.stdout == "tensorflow False\n"
+    assert result.stderr == ""
+
+
+def test_fit_on_torch_is_quiet(fresh_python):
+    code = """
+import tiny
+from helpers import training
+training.fit(tiny.new_model(), tiny.EXPERIMENT.settings, tiny.split(), 0)
+print(training.keras.backend.backend())
+import torchvision, tensorflow
+"""
+    result = fresh_python(code, KERAS_BACKEND="torch", TF_CPP_MIN_LOG_LEVEL=None)
+    *epochs, backend = result.stdout.splitlines()
+    assert backend == "torch"
+    assert [line.split(" loss")[0] for line in epochs] == [
+        "training: epoch 1/2",
+        "training: epoch 2/2",
+    ]
+    assert result.stderr == ""
+
+
+def test_keras_with_another_backend_asks_for_a_restart(fresh_python):
+    other = {"tensorflow": "torch", "torch": "tensorflow"}
+    here = os.environ["KERAS_BACKEND"]
+    code = f"""
+import helpers, keras, os
+os.environ["KERAS_BACKEND"] = {other[here]!r}
+import helpers.backend
+"""
+    result = fresh_python(code, check=False)
+    assert f"Keras already runs on {here}" in result.stderr
+
+
+def test_held_back_chatter_is_shown_when_the_import_fails(fresh_python):
+    code = """
+import os
+from helpers import backend
+with backend._quiet():
+    os.write(2, b"noise")
+try:
+    with backend._quiet():
+        os.write(2, b"the cause")
+        raise ImportError
+except ImportError:
+    pass
+"""
+    assert fresh_python(code).stderr == "the cause"

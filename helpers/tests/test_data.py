@@ -1,0 +1,501 @@
+"""Loading, verifying, splitting and thinning out; archives are built as the official ones are."""
+
+import hashlib
+import http.client
+import io
+import json
+import tarfile
+import urllib.error
+from dataclasses import dataclass, replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from helpers import data
+
+# ---- the embedded sample
+
+
+def test_sample_has_200_training_and_100_test_images_a_class(sample):
+    assert sample.x_train.shape == (2000, 32, 32, 3)
+    assert sample.x_test.shape == (1000, 32, 32, 3)
+    assert sample.x_train.dtype == sample.x_test.dtype == np.uint8
+    assert np.bincount(sample.y_train).tolist() == [200] * 10
+    assert np.bincount(sample.y_test).tolist() == [100] * 10
+    assert sample.is_sample
+
+
+def test_sample_knows_the_places_of_its_images(sample):
+    for index, images, whole in (
+        (sample.train_index, 2000, 50000),
+        (sample.test_index, 1000, 10000),
+    ):
+        assert len(index) == images
+        assert (np.diff(index) > 0).all()
+        assert index[0] >= 0
+        assert index[-1] < whole
+
+
+def test_sample_is_lossless(sample):
+    assert hashlib.sha256(sample.x_train.tobytes()).hexdigest() == (
+        "4e5ac895e46a9b569a45d0220f845bd1c317a6bbb96ae905af26bf5b6ca10a16"
+    )
+    assert hashlib.sha256(sample.x_test.tobytes()).hexdigest() == (
+        "cc2bd4479eda140793858a9ea7f9016e6870fefd7f69f172720267e933ec44a5"
+    )
+
+
+def test_sample_is_part_of_cifar10(sample, whole_cifar10):
+    np.testing.assert_array_equal(sample.x_train, whole_cifar10.x_train[sample.train_index])
+    np.testing.assert_array_equal(sample.y_train, whole_cifar10.y_train[sample.train_index])
+    np.testing.assert_array_equal(sample.x_test, whole_cifar10.x_test[sample.test_index])
+    np.testing.assert_array_equal(sample.y_test, whole_cifar10.y_test[sample.test_index])
+
+
+def test_sample_tests_on_the_first_100_of_each_class(sample, whole_cifar10):
+    first = [np.flatnonzero(whole_cifar10.y_test == label)[:100] for label in range(10)]
+    assert sample.test_index.tolist() == np.sort(np.concatenate(first)).tolist()
+
+
+def test_embedded_labels_are_the_official_ones(sample):
+    for part, labels in zip(("train", "test"), data.official_labels(), strict=True):
+        digest = hashlib.sha256(labels.astype(np.uint8).tobytes()).hexdigest()
+        assert digest == data.SOURCES["cifar10"].sha256[f"y_{part}"]
+        of_sample = labels[getattr(sample, f"{part}_index")]
+        np.testing.assert_array_equal(of_sample, getattr(sample, f"y_{part}"))
+
+
+# ---- splits and subsets
+
+
+def test_split_is_disjoint_complete_and_sorted():
+    train, val = data.split(np.arange(500) % 10, seed=0)
+    assert sorted([*train, *val]) == list(range(500))
+    assert (np.diff(train) > 0).all()
+    assert (np.diff(val) > 0).all()
+
+
+def test_split_takes_a_tenth_of_each_class():
+    labels = np.repeat([0, 1, 2], [1000, 200, 50])
+    train, val = data.split(labels, seed=3)
+    assert np.bincount(labels[val]).tolist() == [100, 20, 5]
+    assert np.bincount(labels[train]).tolist() == [900, 180, 45]
+
+
+@pytest.mark.parametrize(
+    "choose",
+    [
+        lambda labels, seed: data.split(labels, seed)[1],
+        lambda labels, seed: data.subset(labels, 0.3, seed),
+        lambda labels, seed: data.imbalance(labels, {"cat": 0.5}, data.CIFAR10_CLASSES, seed),
+    ],
+    ids=["split", "subset", "imbalance"],
+)
+def test_seed_alone_chooses_the_images(choose):
+    labels = np.arange(500) % 10
+    assert choose(labels, 1).tolist() == choose(labels, 1).tolist()
+    assert choose(labels, 1).tolist() != choose(labels, 2).tolist()
+
+
+@pytest.mark.parametrize(
+    ("keep", "counts"),
+    [
+        ({}, [40] * 10),
+        ({"cat": 0.2, "deer": 0.2, "dog": 0.2}, [40, 40, 40, 8, 8, 8, 40, 40, 40, 40]),
+        ({"truck": 0.5, "airplane": 0.1}, [4, 40, 40, 40, 40, 40, 40, 40, 40, 20]),
+        ({"frog": 1.0}, [40] * 10),
+        ({"frog": 0.03}, [40, 40, 40, 40, 40, 40, 1, 40, 40, 40]),  # 1.2 images, rounded
+    ],
+)
+def test_imbalance_cuts_the_named_classes_only(keep, counts):
+    labels = np.arange(400) % 10
+    kept = data.imbalance(labels, keep, data.CIFAR10_CLASSES, seed=0)
+    assert np.bincount(labels[kept]).tolist() == counts
+    assert (np.diff(kept) > 0).all()
+
+
+def test_subset_keeps_the_fraction_of_each_class():
+    labels = np.repeat([0, 1, 2], [100, 60, 20])
+    kept = data.subset(labels, 0.05, seed=0)
+    assert np.bincount(labels[kept]).tolist() == [5, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("variant", "train", "val"),
+    [
+        ("cifar10", [180] * 10, [20] * 10),
+        ("cifar10-imbalanced", [180] * 3 + [36] * 3 + [180] * 4, [20] * 3 + [4] * 3 + [20] * 4),
+        ("cifar10-5pct", [9] * 10, [1] * 10),
+    ],
+)
+def test_prepare_thins_out_then_splits(sample, variant, train, val):
+    split = data.prepare(variant, seed=0, data=sample)
+    assert np.bincount(split.y_train).tolist() == train
+    assert np.bincount(split.y_val).tolist() == val
+    assert not set(split.train_index) & set(split.val_index)
+    np.testing.assert_array_equal(split.x_val, sample.x_train[split.val_index])
+
+
+def test_prepare_loads_the_variant_s_source(monkeypatch, sample):
+    asked = []
+    monkeypatch.setattr(data, "load", lambda name: asked.append(name) or sample)
+    data.prepare("cifar10-imbalanced", seed=0)
+    assert asked == ["cifar10"]
+
+
+def test_whole_cifar10_splits_45000_to_5000(whole_cifar10):
+    split = data.prepare("cifar10", 0, whole_cifar10)
+    assert np.bincount(split.y_train).tolist() == [4500] * 10
+    assert np.bincount(split.y_val).tolist() == [500] * 10
+
+
+def test_inverse_frequency_by_hand():
+    weights = data.inverse_frequency(np.array([0, 0, 0, 1, 2, 2]), 3)
+    assert weights.tolist() == [6 / 9, 6 / 3, 6 / 6]
+
+
+# ---- bad requests
+
+
+@pytest.mark.parametrize("fraction", [0, -0.1, 1.5, float("nan")])
+def test_fraction_outside_0_to_1(fraction):
+    labels = np.arange(100) % 10
+    for call in (
+        lambda: data.split(labels, 0, fraction),
+        lambda: data.subset(labels, fraction, 0),
+        lambda: data.imbalance(labels, {"cat": fraction}, data.CIFAR10_CLASSES, 0),
+    ):
+        with pytest.raises(ValueError, match=r"in \(0, 1\]"):
+            call()
+
+
+def test_unknown_class():
+    with pytest.raises(ValueError, match=r"\['fish'\].*airplane, automobile"):
+        data.imbalance(np.arange(10), {"fish": 0.5}, data.CIFAR10_CLASSES, 0)
+
+
+def test_fraction_that_empties_a_class():
+    with pytest.raises(ValueError, match="none of its 10 images: raise its fraction"):
+        data.imbalance(np.arange(100) % 10, {"cat": 0.01}, data.CIFAR10_CLASSES, 0)
+
+
+def test_class_without_images():
+    with pytest.raises(ValueError, match=r"\[1, 3\] have no images"):
+        data.inverse_frequency(np.array([0, 2, 2]), 4)
+
+
+def test_too_few_images_to_split():
+    with pytest.raises(ValueError, match="too few images to split"):
+        data.split(np.arange(10), 0)
+
+
+def test_unknown_names():
+    with pytest.raises(ValueError, match="unknown data set 'mnist': choose from cifar10"):
+        data.load("mnist")
+    with pytest.raises(ValueError, match="unknown data variant 'cifar11': choose from cifar10"):
+        data.prepare("cifar11", 0)
+
+
+# ---- official archives
+
+
+@dataclass
+class Official:
+    """A small archive in the official layout, and what is in it."""
+
+    name: str
+    archive: object  # path
+    cache: object  # path
+    arrays: dict
+
+    @property
+    def file(self):
+        return self.cache / f"{self.name}.npz"
+
+
+def record(image, *labels) -> bytes:
+    """Label bytes, then the red, green and blue plane, each by rows."""
+    planes = [image[:, :, channel].tobytes() for channel in range(3)]
+    return bytes(labels) + b"".join(planes)
+
+
+def add(tar, name, content: bytes):
+    member = tarfile.TarInfo(name)
+    member.size = len(content)
+    tar.addfile(member, io.BytesIO(content))
+
+
+def publish(official, monkeypatch, members, **source):
+    """Write the archive, and make it the official one."""
+    with tarfile.open(official.archive, "w:gz") as tar:
+        for name, content in members.items():
+            add(tar, name, content)
+    replaced = replace(
+        data.SOURCES[official.name],
+        url=official.archive.as_uri(),
+        md5=hashlib.md5(official.archive.read_bytes()).hexdigest(),
+        **source,
+    )
+    monkeypatch.setitem(data.SOURCES, official.name, replaced)
+    monkeypatch.setenv("CIFAR_HOME", str(official.cache))
+
+
+@pytest.fixture
+def cifar10(tmp_path, monkeypatch, sample):
+    """50 training images in five files, 10 test images."""
+    arrays = {
+        "x_train": sample.x_train[:50],
+        "y_train": sample.y_train[:50],
+        "x_test": sample.x_test[:10],
+        "y_test": sample.y_test[:10],
+    }
+    official = Official("cifar10", tmp_path / "served.tar.gz", tmp_path / "cache", arrays)
+    train = list(map(record, arrays["x_train"], arrays["y_train"]))
+    test = list(map(record, arrays["x_test"], arrays["y_test"]))
+    folder = "cifar-10-batches-bin"
+    members = {
+        f"{folder}/data_batch_{i}.bin": b"".join(train[10 * (i - 1) : 10 * i]) for i in range(1, 6)
+    }
+    members[f"{folder}/test_batch.bin"] = b"".join(test)
+    digests = {
+        key: hashlib.sha256(value.astype(np.uint8).tobytes()).hexdigest()
+        for key, value in arrays.items()
+    }
+    publish(official, monkeypatch, members, sha256=digests)
+    return official
+
+
+@pytest.fixture
+def cifar100(tmp_path, monkeypatch, sample):
+    """100 training and 20 test images with made-up fine and coarse labels."""
+    arrays = {
+        "x_train": sample.x_train[:100],
+        "y_train": np.arange(100)[::-1],
+        "coarse_train": np.arange(100)[::-1] // 5,
+        "x_test": sample.x_test[:20],
+        "y_test": np.arange(0, 100, 5),
+        "coarse_test": np.arange(20),
+    }
+    official = Official("cifar100", tmp_path / "served.tar.gz", tmp_path / "cache", arrays)
+    members = {
+        f"cifar-100-binary/{part}.bin": b"".join(
+            map(record, arrays[f"x_{part}"], arrays[f"coarse_{part}"], arrays[f"y_{part}"])
+        )
+        for part in ("train", "test")
+    }
+    for kind, count in (("fine", 100), ("coarse", 20)):
+        names = "".join(f"{kind}_{i}\n" for i in range(count))
+        members[f"cifar-100-binary/{kind}_label_names.txt"] = names.encode()
+    publish(official, monkeypatch, members)
+    return official
+
+
+def assert_holds(loaded, arrays):
+    for key, expected in arrays.items():
+        np.testing.assert_array_equal(getattr(loaded, key), expected, err_msg=key)
+
+
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_official_archive_is_unpacked_and_kept(name, request, no_network_later):
+    official = request.getfixturevalue(name)
+    assert_holds(data.load(name), official.arrays)
+    no_network_later()
+    assert_holds(data.load(name), official.arrays)
+
+
+@pytest.fixture
+def no_network_later(request):
+    return lambda: request.getfixturevalue("no_network")
+
+
+def test_cifar10_labels_are_int64_and_its_classes_named(cifar10):
+    loaded = data.load("cifar10")
+    assert loaded.y_train.dtype == loaded.y_test.dtype == np.int64
+    assert loaded.classes == data.CIFAR10_CLASSES
+    assert not loaded.is_sample
+    assert loaded.train_index.tolist() == list(range(50))
+
+
+def test_cifar100_has_fine_and_coarse_labels_and_names(cifar100):
+    loaded = data.load("cifar100")
+    assert loaded.classes == tuple(f"fine_{i}" for i in range(100))
+    assert loaded.coarse_classes == tuple(f"coarse_{i}" for i in range(20))
+    assert loaded.coarse_train.dtype == loaded.y_train.dtype == np.int64
+
+
+def test_cifar100_notes_the_digests_of_its_arrays(cifar100):
+    loaded = data.load("cifar100")
+    noted = json.loads((cifar100.cache / "cifar100.sha256.json").read_text())
+    for key, array in cifar100.arrays.items():
+        assert noted[key] == hashlib.sha256(array.astype(np.uint8).tobytes()).hexdigest()
+    assert loaded.sha256 == noted
+
+
+@pytest.mark.parametrize("key", ["x_train", "y_train", "coarse_train", "y_test", "coarse_test"])
+def test_tampered_cifar100_is_refused(cifar100, key):
+    data.load("cifar100")
+    change(cifar100.file, **{key: lambda array: np.roll(array, 1, axis=0)})
+    with pytest.raises(data.DataError, match=f"{key} are not the official arrays: delete"):
+        data.load("cifar100")
+
+
+@pytest.mark.parametrize("spoil", [lambda note: note.unlink(), lambda note: note.write_text("{")])
+def test_cifar100_without_its_noted_digests_is_refused(cifar100, spoil):
+    data.load("cifar100")
+    spoil(cifar100.cache / "cifar100.sha256.json")
+    with pytest.raises(data.DataError, match=r"cannot be read.*delete"):
+        data.load("cifar100")
+
+
+def test_archive_that_lacks_a_file(cifar10, monkeypatch):
+    lacking = replace(data.SOURCES["cifar10"], test_files=("test_batch_2.bin",))
+    monkeypatch.setitem(data.SOURCES, "cifar10", lacking)
+    with pytest.raises(data.DataError, match=r"lacks test_batch_2\.bin"):
+        data.load("cifar10")
+
+
+# ---- failed downloads
+
+
+def answer(read):
+    """What `urlopen` returns, as far as it is used."""
+
+    class Answer(SimpleNamespace):
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *error):
+            return None
+
+    return Answer(read=read)
+
+
+def fails(error):
+    def read():
+        raise error
+
+    return read
+
+
+FAILURES = {
+    "no network": (lambda body: fails(urllib.error.URLError("no route")), "connect to the network"),
+    "slow network": (lambda body: fails(TimeoutError("timed out")), "connect to the network"),
+    "broken connection": (
+        lambda body: fails(http.client.IncompleteRead(body[:100], len(body))),
+        "connect to the network",
+    ),
+    "half a download": (lambda body: lambda: body[: len(body) // 2], "damaged or incomplete"),
+    "a damaged byte": (lambda body: lambda: body[:-1] + b"?", "damaged or incomplete"),
+    "a page instead": (lambda body: lambda: b"<html>Log in</html>", "damaged or incomplete"),
+}
+
+
+@pytest.mark.parametrize("failure", FAILURES)
+def test_failed_download_leaves_nothing_behind(cifar10, monkeypatch, failure):
+    read, text = FAILURES[failure]
+    body = cifar10.archive.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(data.urllib.request, "urlopen", lambda *a, **k: answer(read(body)))
+        with pytest.raises(data.DataError, match=text):
+            data.load("cifar10")
+    assert list(cifar10.cache.iterdir()) == []
+    assert_holds(data.load("cifar10"), cifar10.arrays)
+
+
+def test_unpacking_that_is_interrupted_leaves_nothing_behind(cifar10, monkeypatch):
+    def interrupted(path, **arrays):
+        path.write_bytes(b"half an archive")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(np, "savez", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            data.load("cifar10")
+    assert list(cifar10.cache.iterdir()) == []
+    assert_holds(data.load("cifar10"), cifar10.arrays)
+
+
+def test_unwritable_cache_folder(tmp_path, monkeypatch, no_network):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("CIFAR_HOME", str(tmp_path / "file" / "cache"))
+    with pytest.raises(data.DataError, match=r"cannot write.*set CIFAR_HOME"):
+        data.load("cifar10")
+
+
+# ---- damaged and foreign files
+
+
+def change(path, **changes):
+    """Rewrite some arrays of an .npz file; None leaves one out."""
+    with np.load(path) as archive:
+        arrays = dict(archive)
+    for key, function in changes.items():
+        array = arrays.pop(key)
+        if function is not None:
+            arrays[key] = function(array)
+    np.savez(path, **arrays)
+
+
+@pytest.mark.parametrize(
+    ("key", "function", "text"),
+    [
+        ("x_train", lambda a: a[:, :16], r"x_train is uint8 \(50, 16, 32, 3\), not"),
+        ("x_test", lambda a: a.transpose(0, 3, 1, 2), r"x_test is uint8 \(10, 3, 32, 32\), not"),
+        ("x_train", lambda a: a / 255, "x_train is float64"),
+        ("y_train", lambda a: a[:-1], r"y_train is uint8 \(49,\), not int \(50,\)"),
+        ("y_test", lambda a: a[:, None], r"y_test is uint8 \(10, 1\), not"),
+        ("y_test", lambda a: a.astype(float), "y_test is float64"),
+        ("y_train", lambda a: a + 1, "labels 1 to 10, not 0 to 9"),
+        ("y_train", lambda a: a.astype(int) - 1, "labels -1 to 8, not 0 to 9"),
+        ("y_test", None, "y_test missing"),
+        ("x_train", lambda a: a[::-1], "x_train are not the official arrays"),
+        ("y_train", lambda a: a[::-1], "y_train are not the official arrays"),
+        ("x_test", lambda a: a.astype(object), "damaged"),  # would have to be unpickled
+    ],
+)
+def test_arrays_that_are_not_cifar10(cifar10, key, function, text):
+    data.load("cifar10")
+    change(cifar10.file, **{key: function})
+    with pytest.raises(data.DataError, match=f"{text}.*delete .* and load again"):
+        data.load("cifar10")
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda content: b"",
+        lambda content: b"not an archive",
+        lambda content: content[: len(content) // 2],
+        lambda content: content[:1000] + b"?" + content[1001:],
+    ],
+    ids=["empty", "text", "half", "one byte"],
+)
+def test_damaged_file_is_refused(cifar10, spoil):
+    data.load("cifar10")
+    cifar10.file.write_bytes(spoil(cifar10.file.read_bytes()))
+    with pytest.raises(data.DataError, match=r"cifar10\.npz is damaged.*delete"):
+        data.load("cifar10")
+
+
+# ---- the sample in place of the whole
+
+
+def test_sample_stands_in_where_allowed_and_says_so(tmp_path, monkeypatch, no_network, capsys):
+    monkeypatch.setenv("CIFAR_HOME", str(tmp_path))
+    assert data.load("cifar10", allow_sample=True) is data.load_sample()
+    assert "EMBEDDED SAMPLE: 2,000 training and 1,000 test images" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("name", "allow"), [("cifar10", False), ("cifar100", True)])
+def test_sample_stands_in_for_nothing_else(tmp_path, monkeypatch, no_network, name, allow):
+    monkeypatch.setenv("CIFAR_HOME", str(tmp_path))
+    with pytest.raises(data.DataError, match="connect to the network, or set CIFAR_HOME"):
+        data.load(name, allow_sample=allow)
+
+
+def test_damaged_file_is_not_hidden_by_the_sample(tmp_path, monkeypatch):
+    monkeypatch.setenv("CIFAR_HOME", str(tmp_path))
+    (tmp_path / "cifar10.npz").write_bytes(b"not an archive")
+    with pytest.raises(data.DataError, match="damaged"):
+        data.load("cifar10", allow_sample=True)

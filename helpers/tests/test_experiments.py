@@ -1,0 +1,105 @@
+"""The table of experiments, against the published descriptions."""
+
+import json
+
+import pytest
+
+from helpers import experiments
+from helpers.augmentation import Augmentation
+from helpers.data import VARIANTS
+from helpers.experiments import EXPERIMENTS, Recipe, find
+from helpers.models import BUILDERS
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_experiment_can_be_built_and_recorded(name):
+    experiment = EXPERIMENTS[name]
+    assert experiment.name == name
+    assert experiment.data in VARIANTS
+    assert experiment.model in BUILDERS
+    assert json.loads(json.dumps(experiment.config))["epochs"] == experiment.settings.epochs
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("cifar10/resnet18/published", (20, 128, "adamw", 1e-3, 1e-2, 0, "constant")),
+        ("cifar10/vit_128/published", (20, 128, "adamw", 1e-4, 1e-2, 5, "cosine")),
+        ("cifar100/hybrid_dual/published", (20, 32, "adam", 1e-3, 0, 0, "constant")),
+        ("cifar10/cnn_baseline/published", (40, 128, "adam", 1e-3, 0, 0, "constant")),
+        ("cifar10/hybrid_token/published", (40, 128, "adam", 1e-3, 0, 0, "constant")),
+    ],
+)
+def test_published_recipes(name, settings):
+    recipe = EXPERIMENTS[name].settings
+    assert settings == (
+        recipe.epochs,
+        recipe.batch_size,
+        recipe.optimizer,
+        recipe.learning_rate,
+        recipe.weight_decay,
+        recipe.warmup_epochs,
+        recipe.schedule,
+    )
+
+
+def test_dual_hybrid_stops_early_on_validation_loss():
+    recipe = EXPERIMENTS["cifar100/hybrid_dual/published"].settings
+    assert (recipe.patience, recipe.min_delta, recipe.select) == (4, 1e-3, "loss")
+    assert recipe.augmentation == Augmentation(flip=True, brightness=0.1, contrast=(0.8, 1.2))
+
+
+@pytest.mark.parametrize("name", [n for n in EXPERIMENTS if "hybrid_dual" not in n])
+def test_all_others_flip_and_crop(name):
+    assert EXPERIMENTS[name].settings.augmentation == Augmentation(flip=True, crop=4)
+
+
+def test_short_is_one_recipe_for_all():
+    recipes = {e.settings for e in find("cifar10/*/short")}
+    assert len(recipes) == 1
+    assert recipes.pop().epochs == 30
+
+
+@pytest.mark.parametrize("model", ["cnn_baseline", "hybrid_token"])
+def test_imbalanced_recipes_differ_in_class_weights_alone(model):
+    plain = EXPERIMENTS[f"cifar10-imbalanced/{model}/published"].config
+    weighted = EXPERIMENTS[f"cifar10-imbalanced/{model}/published_weighted"].config
+    assert plain.pop("class_weights") == "none"
+    assert weighted.pop("class_weights") == "inverse_frequency"
+    assert plain == weighted
+    assert plain["select"] == "macro_recall"
+
+
+def test_find_by_pattern():
+    assert [e.name for e in find("cifar10/resnet18/*")] == ["cifar10/resnet18/published"]
+    assert {e.data for e in find("cifar10-imbalanced/*")} == {"cifar10-imbalanced"}
+    assert len(find("*")) == len(EXPERIMENTS)
+
+
+def test_find_lists_the_names_where_none_fits():
+    with pytest.raises(ValueError, match=r"no experiment fits 'cifar11/\*'(.|\n)*cifar10/vit"):
+        find("cifar11/*")
+
+
+@pytest.mark.parametrize(
+    ("settings", "text"),
+    [
+        ({"warmup_epochs": 3, "schedule": "cosine"}, "leave none of 3"),
+        ({"warmup_epochs": 1}, "cosine"),
+        ({"optimizer": "sgd"}, "'sgd': choose from adam, adamw"),
+        ({"schedule": "linear"}, "'linear': choose from constant, cosine"),
+        ({"class_weights": "balanced"}, "'balanced': choose from none, inverse_frequency"),
+        ({"select": "f1"}, "'f1': choose from accuracy, macro_recall, loss"),
+        (
+            {"class_weights": "inverse_frequency", "augmentation": Augmentation(mixup=0.2)},
+            "leave out mixup",
+        ),
+    ],
+)
+def test_recipes_that_make_no_sense(settings, text):
+    with pytest.raises(ValueError, match=text):
+        Recipe(epochs=3, **settings)
+
+
+def test_names_of_experiments_are_unique():
+    assert len(experiments._table()) == len(EXPERIMENTS)

@@ -1,0 +1,137 @@
+"""The command line: what it prints, and its exit status."""
+
+import subprocess
+import sys
+
+import pytest
+import tiny
+
+from helpers import __main__ as command_line
+from helpers import data, runs, training
+from helpers.backend import keras
+
+NAME = tiny.EXPERIMENT.name
+
+
+def main(*arguments):
+    return command_line.main(list(map(str, arguments)))
+
+
+def test_list_says_what_is_recorded(study, capsys):
+    assert main("list") == 0
+    accuracy = runs.read(NAME).info["test"]["accuracy"]
+    expected = f"seeds 0: test accuracy {accuracy:.4f}, 0 minutes a run"
+    assert capsys.readouterr().out.split(maxsplit=1) == [NAME, expected + "\n"]
+
+
+def test_list_says_what_is_missing(empty_study, capsys):
+    assert main("list", "cifar10/*") == 0
+    assert capsys.readouterr().out.split() == [NAME, "missing"]
+
+
+def test_train_records_and_reports(empty_study, capsys):
+    assert main("train", "cifar10/tiny/*", "--seeds", 3) == 0
+    assert runs.read(NAME, 3).info["seed"] == 3
+    assert f"{NAME} seed 3: recorded, epoch " in capsys.readouterr().out
+
+
+def test_train_leaves_recorded_runs_alone(study, capsys):
+    assert main("train", NAME) == 0
+    assert capsys.readouterr().out == f"{NAME} seed 0: recorded already\n"
+
+
+def test_evaluate_prints_the_recorded_scores(study, capsys, monkeypatch):
+    dataset = tiny.dataset()
+    labels = dataset.y_train, dataset.y_test
+    monkeypatch.setattr(data, "official_labels", lambda: labels)
+    assert main("evaluate", NAME) == 0
+    out = capsys.readouterr().out
+    for part in ("validation", "test"):
+        for key, value in runs.read(NAME).info[part].items():
+            assert f"{key} {value:.4f}" in out
+
+
+def test_export_writes_a_model_that_loads(study, tmp_path, sample):
+    file = tmp_path / "tiny.keras"
+    assert main("export", NAME, file) == 0
+    exported = keras.models.load_model(file)
+    recorded = training.load_model(runs.read(NAME))
+    images = sample.x_test[:3]
+    assert (exported.predict(images, verbose=0) == recorded.predict(images, verbose=0)).all()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["list", "nothing/*"], "no experiment fits 'nothing/*'"),
+        (["train", "nothing"], "no experiment fits 'nothing'"),
+        (["train", NAME, "--jobs", "0"], "--jobs is 0"),
+        (["evaluate", NAME, "--seed", "7"], "python -m helpers train cifar10/tiny/fast --seeds 7"),
+        (["export", NAME, "model.keras", "--seed", "7"], "--seeds 7"),
+        (["export", NAME, "model.h5"], "model.h5: Keras wants a name that ends in .keras"),
+    ],
+)
+def test_errors_are_one_line_and_exit_status_1(study, capsys, arguments, text):
+    assert main(*arguments) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert text in error
+
+
+def test_interrupt_says_how_to_go_on(empty_study, capsys, monkeypatch):
+    def interrupted(*arguments):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(training, "train", interrupted)
+    assert main("train", NAME) == 130
+    assert "goes on from the last epoch" in capsys.readouterr().err
+
+
+def test_unknown_command_is_refused(capsys):
+    with pytest.raises(SystemExit) as exit_status:
+        main("bake")
+    assert exit_status.value.code == 2
+
+
+# ---- side by side
+
+
+@pytest.fixture
+def children(empty_study, monkeypatch):
+    """Each run's process runs this code instead; gives a list of the processes' settings."""
+    started = []
+    popen = subprocess.Popen
+
+    def start(code):
+        def child(command, env, **settings):
+            started.append((command, env))
+            return popen([sys.executable, "-c", code, command[-1]], env=env, **settings)
+
+        monkeypatch.setattr(command_line.subprocess, "Popen", child)
+        return started
+
+    return start
+
+
+def test_jobs_run_side_by_side_and_relay_their_lines(children, capsys):
+    started = children("import sys; print('run', sys.argv[1], 'epoch 1'); print('done')")
+    assert main("train", NAME, "--seeds", 0, 1, 2, "--jobs", 2) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert sorted(lines) == ["done"] * 3 + [f"run {seed} epoch 1" for seed in range(3)]
+    commands = sorted(command[1:] for command, _ in started)
+    assert commands == [["-m", "helpers", "train", NAME, "--seeds", str(k)] for k in range(3)]
+
+
+def test_jobs_share_the_cores(children, monkeypatch):
+    monkeypatch.setattr(command_line.os, "cpu_count", lambda: 8)
+    started = children("")
+    main("train", NAME, "--seeds", 0, 1, "--jobs", 2)
+    for _, environment in started:
+        for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
+            assert environment[name] == "4"
+
+
+@pytest.mark.parametrize("end", ["sys.exit(1)", "os.kill(os.getpid(), 9)"])
+def test_one_failed_job_fails_the_command(children, end):
+    children(f"import os, sys; sys.argv[1] == '1' and {end}")
+    assert main("train", NAME, "--seeds", 0, 1, "--jobs", 2) != 0

@@ -1,0 +1,52 @@
+"""What notebooks print is what the numbers say."""
+
+from dataclasses import dataclass
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+from helpers import data, notebook
+
+
+@pytest.mark.parametrize(
+    ("p_value", "text"),
+    [(0.0004, "p < 0.001"), (0.001, "p = 0.001"), (0.0456, "p = 0.046"), (1.0, "p = 1.000")],
+)
+def test_p_text(p_value, text):
+    assert notebook.p_text(p_value) == text
+
+
+def test_source_is_what_runs():
+    shown = notebook.source(notebook.say).data
+    assert shown.startswith("```python\ndef say(*lines: str) -> Markdown:\n")
+    assert shown.endswith('return Markdown("\\n".join(lines))\n```')
+
+
+@dataclass
+class Predicted:
+    """As much of a run as its hardest errors need."""
+
+    test_logits: np.ndarray
+
+
+def test_hardest_errors_shows_the_most_confident_first():
+    plt.switch_backend("Agg")
+    sample = data.load_sample()
+    logits = np.zeros((10_000, 10), np.float32)
+    logits[sample.test_index, sample.y_test] = 9  # right, but for two images
+    for position, margin in ((500, 1.0), (7, 3.0)):
+        logits[sample.test_index[position]] = 0
+        wrong = (sample.y_test[position] + 1) % 10
+        logits[sample.test_index[position], wrong] = margin
+    figure = notebook.hardest_errors(Predicted(logits))
+    titles = [axes.get_title() for axes in figure.axes]
+    names = sample.classes
+    assert len(titles) == 2
+    for title, position, margin in zip(titles, (7, 500), (3.0, 1.0), strict=True):
+        label = sample.y_test[position]
+        confidence = np.exp(margin) / (np.exp(margin) + 9)
+        expected = f"{names[label]} → {names[(label + 1) % 10]} {confidence:.2f}"
+        assert " ".join(title.split()) == expected
+    np.testing.assert_array_equal(figure.axes[0].images[0].get_array(), sample.x_test[7])
+    plt.close("all")

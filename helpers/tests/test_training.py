@@ -1,0 +1,417 @@
+"""Training a tiny model: reproducible, also when killed; records whole runs."""
+
+import io
+import os
+import signal
+import sys
+
+import IPython
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+from filelock import FileLock
+from sklearn.metrics import balanced_accuracy_score
+
+from helpers import data, metrics, progress, runs, training
+from helpers.augmentation import Augmentation
+from helpers.backend import keras
+from helpers.batches import Batches, one_hot
+from helpers.experiments import Recipe
+
+
+def fit(settings=tiny.RECIPE, seed=0, name="tiny", resume=None):
+    return training.fit(tiny.new_model(name), settings, tiny.split(), seed, resume=resume)
+
+
+def assert_same(first, second):
+    """Two fits have the same history, seconds aside, and the same weights, bit for bit."""
+    pd.testing.assert_frame_equal(
+        first.history.drop(columns="seconds"),
+        second.history.drop(columns="seconds"),
+        check_exact=True,
+    )
+    assert first.best_epoch == second.best_epoch
+    for one, other in zip(first.model.get_weights(), second.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.fixture(scope="module", params=["tiny", "vit"])
+def through(request):
+    """A fit that ran through; named "vit", it is compiled as the ViT is: with XLA."""
+    return fit(name=request.param)
+
+
+# ---- going on after a kill
+
+
+def train_until_killed(when, name, resume):
+    """Train, and be killed in the midst of the third epoch, or of saving after the third."""
+
+    def kill():
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    if when == "training":
+        batch = Batches.__getitem__
+        Batches.__getitem__ = lambda self, step: (
+            kill() if (self.epoch, step) == (2, 1) else batch(self, step)
+        )
+    else:
+        savez, calls = np.savez, []
+
+        def half(path, **arrays):
+            calls.append(path)
+            if len(calls) < 3:
+                return savez(path, **arrays)
+            whole = io.BytesIO()
+            savez(whole, **arrays)
+            path.write_bytes(whole.getvalue()[: whole.tell() // 2])
+            return kill()
+
+        np.savez = half
+    fit(name=name, resume=resume)
+
+
+@pytest.mark.parametrize("when", ["training", "saving"])
+def test_killed_run_ends_as_one_that_ran_through(through, when, tmp_path, fresh_python, capsys):
+    resume = tmp_path / "seed0.resume.npz"
+    name = through.model.name
+    code = f"""
+from pathlib import Path
+import test_training
+test_training.train_until_killed({when!r}, {name!r}, Path({str(resume)!r}))
+"""
+    killed = fresh_python(code, check=False)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+
+    resumed = fit(name=name, resume=resume)
+    assert capsys.readouterr().out.startswith("training: epoch 3/4")
+    assert_same(resumed, through)
+
+
+def test_finished_resume_file_gives_the_result_without_training(tmp_path, capsys):
+    resume = tmp_path / "seed0.resume.npz"
+    first = fit(resume=resume)
+    capsys.readouterr()
+    assert_same(fit(resume=resume), first)
+    assert capsys.readouterr().out == ""
+
+
+def test_resume_file_of_other_settings_is_refused(tmp_path):
+    resume = tmp_path / "seed0.resume.npz"
+    fit(Recipe(epochs=1), resume=resume)
+    with pytest.raises(ValueError, match="other settings of this recipe: delete it"):
+        fit(Recipe(epochs=2), resume=resume)
+
+
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda path: path.write_bytes(path.read_bytes()[:5000]),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_text("not an archive"),
+        lambda path: np.savez(path, weights_0000=np.zeros(3)),
+    ],
+    ids=["half", "empty", "text", "another archive"],
+)
+def test_damaged_resume_file_is_refused(tmp_path, spoil):
+    resume = tmp_path / "seed0.resume.npz"
+    fit(Recipe(epochs=1), resume=resume)
+    spoil(resume)
+    with pytest.raises(ValueError, match=r"seed0\.resume\.npz .*delete it to start over"):
+        fit(Recipe(epochs=1), resume=resume)
+
+
+# ---- what follows from the seed
+
+
+def test_same_seed_same_result(through):
+    assert_same(fit(name=through.model.name), through)
+
+
+def test_other_seed_other_result():
+    first, second = (fit(Recipe(epochs=1, batch_size=64), seed=seed) for seed in (0, 1))
+    assert first.history["loss"][0] != second.history["loss"][0]
+
+
+def test_each_epoch_gets_its_own_batches_and_validation_is_not_augmented(monkeypatch):
+    asked, validated = [], []
+    batch = Batches.__getitem__
+    monkeypatch.setattr(
+        Batches, "__getitem__", lambda self, i: asked.append((self.epoch, i)) or batch(self, i)
+    )
+    model_fit = keras.Model.fit
+
+    def spy(self, batches, validation_data, **settings):
+        validated.append(validation_data)
+        return model_fit(self, batches, validation_data=validation_data, **settings)
+
+    monkeypatch.setattr(keras.Model, "fit", spy)
+    split = tiny.split()
+    settings = Recipe(epochs=3, augmentation=Augmentation(flip=True, crop=4, cutout=8))
+    training.fit(tiny.new_model(), settings, split, 0)
+
+    assert set(asked) == {(epoch, step) for epoch in range(3) for step in range(3)}
+    ((images, labels),) = validated
+    np.testing.assert_array_equal(images, split.data.x_train[split.val_index])
+    np.testing.assert_array_equal(labels.argmax(1), split.data.y_train[split.val_index])
+
+
+# ---- the loop's decisions
+
+
+def history(**columns):
+    return pd.DataFrame({f"val_{key}": values for key, values in columns.items()})
+
+
+@pytest.mark.parametrize(
+    ("select", "values", "best"),
+    [
+        ("accuracy", [0.1, 0.5, 0.4], 2),
+        ("accuracy", [0.1, 0.5, 0.5], 2),  # the earlier one
+        ("macro_recall", [0.3, 0.2, 0.4], 3),
+        ("loss", [0.9, 0.2, 0.2], 2),
+    ],
+)
+def test_best_epoch(select, values, best):
+    assert training.best_epoch(history(**{select: values}), Recipe(epochs=3, select=select)) == best
+
+
+def test_fit_returns_the_weights_of_the_best_epoch():
+    settings = Recipe(epochs=5, batch_size=64, learning_rate=0.05, select="loss")
+    fitted = fit(settings)
+    split = tiny.split()
+    logits = training.predict_logits(fitted.model, split.x_val)
+    losses = fitted.history["val_loss"]
+    assert fitted.best_epoch == losses.argmin() + 1
+    assert metrics.scores(logits, split.y_val)["nll"] == pytest.approx(losses.min(), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("losses", "finished"),
+    [
+        ([1.0, 0.9, 0.8, 0.7], False),
+        ([1.0, 0.9, 0.95, 0.95], False),
+        ([1.0, 0.9, 0.95, 0.95, 0.95], True),
+        ([1.0, 0.999, 0.998, 0.997], True),  # less than min_delta does not count
+        ([1.0, 0.999, 0.985, 0.99, 0.99], False),
+    ],
+)
+def test_patience(losses, finished):
+    keeper = training.Keeper(Recipe(epochs=9, patience=3, min_delta=0.01), None, None)
+    keeper.history = [{"val_loss": loss} for loss in losses]
+    assert keeper.is_finished() == finished
+
+
+def test_training_stops_where_the_loss_stalls():
+    settings = Recipe(epochs=9, patience=2, min_delta=100.0, select="loss")
+    assert len(fit(settings).history) == 3  # the first epoch sets the mark
+
+
+def test_diverging_training_names_the_fix():
+    settings = Recipe(epochs=3, batch_size=64, learning_rate=1e30)
+    with pytest.raises(FloatingPointError, match="lower the learning rate"):
+        fit(settings)
+
+
+def test_cosine_schedule_by_hand():
+    fitted = fit()  # 5 steps an epoch, one epoch of warm-up, 15 steps of cosine
+    optimizer = fitted.model.optimizer
+
+    def rate(step):
+        optimizer.iterations.assign(step)
+        return float(keras.ops.convert_to_numpy(optimizer.learning_rate))
+
+    peak = tiny.RECIPE.learning_rate
+    assert rate(0) == 0
+    assert rate(2) == pytest.approx(peak * 2 / 5)
+    assert rate(5) == pytest.approx(peak)
+    assert rate(10) == pytest.approx(peak * (1 + np.cos(np.pi / 3)) / 2)
+    assert rate(20) == pytest.approx(0, abs=1e-9)
+    at_ends = [rate(step) for step in (5, 10, 15, 20)]
+    assert fitted.history["learning_rate"].tolist() == pytest.approx(at_ends, abs=1e-9)
+
+
+@pytest.mark.parametrize(("optimizer", "decay"), [("adam", None), ("adamw", 0.05)])
+def test_optimizer_and_constant_rate(optimizer, decay):
+    settings = Recipe(epochs=2, optimizer=optimizer, weight_decay=0.05)
+    fitted = fit(settings)
+    assert fitted.model.optimizer.name == optimizer
+    assert fitted.model.optimizer.weight_decay == decay
+    assert fitted.history["learning_rate"].tolist() == pytest.approx([1e-3, 1e-3])
+
+
+def test_class_weights_are_the_inverse_frequencies_of_the_training_part(monkeypatch):
+    given = []
+    monkeypatch.setattr(training, "Batches", lambda *a: given.append(a[-1]) or Batches(*a))
+    split = tiny.split()
+    settings = Recipe(epochs=1, class_weights="inverse_frequency")
+    training.fit(tiny.new_model(), settings, split, 0)
+    counts = np.bincount(split.y_train)
+    np.testing.assert_allclose(given[0], len(split.y_train) / (10 * counts))
+
+
+def test_macro_recall_is_scikit_learn_s_balanced_accuracy():
+    rng = np.random.default_rng(0)
+    labels = rng.choice(4, 60, p=[0.6, 0.3, 0.1, 0.0])  # class 3 never comes
+    logits = rng.standard_normal((60, 4)) + 1.5 * np.eye(4)[labels]
+    logits[:, 3] = -9
+    metric = training.MacroRecall(4)
+    for part in (slice(0, 40), slice(40, 60)):
+        metric.update_state(one_hot(labels[part], 4), logits[part])
+    expected = balanced_accuracy_score(labels, logits.argmax(1))
+    assert float(metric.result()) == pytest.approx(expected, rel=1e-6)
+
+
+def test_progress_does_not_take_a_plain_process_for_a_notebook(monkeypatch):
+    monkeypatch.setitem(sys.modules, "IPython", IPython)  # as pytest's notebook plugin loads it
+    assert not progress._in_notebook()
+
+
+# ---- recorded runs
+
+
+def test_record_has_the_contract_s_keys(study):
+    run = runs.read(tiny.EXPERIMENT.name, 0)
+    assert list(run.info) == [
+        "data",
+        "model",
+        "recipe",
+        "seed",
+        "backend",
+        "config",
+        "parameters",
+        "macs",
+        "epochs_run",
+        "best_epoch",
+        "seconds_training",
+        "images_per_second",
+        "versions",
+        "hardware",
+        "data_sha256",
+        "code_version",
+        "validation",
+        "test",
+    ]
+    assert list(run.info["hardware"]) == ["cpu", "cores", "gpu"]
+    assert (
+        list(run.info["test"])
+        == list(run.info["validation"])
+        == [
+            "accuracy",
+            "macro_precision",
+            "macro_recall",
+            "macro_f1",
+            "roc_auc_ovr",
+            "nll",
+            "ece",
+        ]
+    )
+    assert run.history.columns.tolist()[:7] == [
+        "epoch",
+        "loss",
+        "accuracy",
+        "val_loss",
+        "val_accuracy",
+        "learning_rate",
+        "seconds",
+    ]
+
+
+def test_record_says_what_was_trained(study):
+    info = runs.read(tiny.EXPERIMENT.name, 0).info
+    assert (info["data"], info["model"], info["recipe"], info["seed"]) == (
+        "cifar10",
+        "tiny",
+        "fast",
+        0,
+    )
+    assert info["backend"] == keras.backend.backend()
+    assert info["config"]["epochs"] == info["epochs_run"] == 2
+    assert info["parameters"] == 48 * 32 + 32 + 2 * 32 + 32 * 10 + 10
+    assert info["macs"] == 48 * 32 + 32 * 10
+    assert info["versions"]["keras"] == keras.__version__
+    assert info["data_sha256"] == {"x_train": "of the tiny data set"}
+
+
+def test_scores_are_those_of_the_stored_logits(study):
+    run, split = runs.read(tiny.EXPERIMENT.name, 0), tiny.split()
+    assert run.val_index.tolist() == split.val_index.tolist()
+    assert run.test_logits.shape == (100, 10)
+    assert run.info["test"] == metrics.scores(run.test_logits, split.data.y_test)
+    assert run.info["validation"] == metrics.scores(run.val_logits, split.y_val)
+
+
+def test_recorded_weights_give_the_stored_logits(study):
+    run = runs.read(tiny.EXPERIMENT.name, 0)
+    logits = training.predict_logits(training.load_model(run), tiny.dataset().x_test)
+    np.testing.assert_allclose(logits, run.test_logits, atol=2e-3)  # stored as float16
+
+
+def test_recorded_run_leaves_nothing_to_resume(study):
+    folder = runs.folder(tiny.EXPERIMENT.name, 0).parent
+    assert not list(folder.glob("*.npz"))
+    assert not list(folder.glob("*.writing*"))
+
+
+def test_recorded_run_is_not_trained_again(study):
+    with pytest.raises(FileExistsError, match="delete it to train it anew"):
+        training.train(tiny.EXPERIMENT, 0)
+
+
+def test_two_processes_never_train_the_same_run(empty_study):
+    target = runs.folder(tiny.EXPERIMENT.name, 0)
+    target.parent.mkdir(parents=True)
+    with (
+        FileLock(target.with_suffix(".lock")),
+        pytest.raises(RuntimeError, match="another process is training cifar10/tiny/fast seed 0"),
+    ):
+        training.train(tiny.EXPERIMENT, 0)
+    assert not target.exists()
+
+
+def test_run_that_another_process_just_recorded_is_not_trained_again(empty_study, monkeypatch):
+    target = runs.folder(tiny.EXPERIMENT.name, 0)
+
+    class Slow(FileLock):
+        def acquire(self, *arguments, **settings):
+            target.mkdir()  # recorded while this process came to the lock
+            return super().acquire(*arguments, **settings)
+
+    monkeypatch.setattr(training, "FileLock", Slow)
+    with pytest.raises(FileExistsError):
+        training.train(tiny.EXPERIMENT, 0)
+
+
+def test_nothing_is_recorded_without_the_whole_data_set(tmp_path, monkeypatch, no_network):
+    monkeypatch.setenv("CIFAR_HOME", str(tmp_path / "empty"))
+    with pytest.raises(data.DataError, match="connect to the network"):
+        training.train(tiny.EXPERIMENT, 0, root=tmp_path / "runs")
+    assert runs.recorded(root=tmp_path / "runs") == []
+
+
+def test_interrupted_run_goes_on_and_is_recorded(empty_study, monkeypatch, capsys):
+    save = training.Keeper._save
+
+    def interrupted(self):
+        save(self)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Keeper, "_save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            training.train(tiny.EXPERIMENT, 0)
+    assert runs.recorded() == []
+    run = training.train(tiny.EXPERIMENT, 0)
+    assert run.info["epochs_run"] == 2
+    assert [line.split(" loss")[0] for line in capsys.readouterr().out.splitlines()] == [
+        "cifar10/tiny/fast seed 0: epoch 1/2",
+        "cifar10/tiny/fast seed 0: epoch 2/2",
+    ]
+
+
+def test_run_without_weights_cannot_be_loaded(empty_study, study):
+    run = runs.Run(runs.folder(tiny.EXPERIMENT.name, 0))
+    without = runs.write(run.info | {"seed": 5}, run.history, run._predictions, None, empty_study)
+    with pytest.raises(FileNotFoundError, match="keeps no weights"):
+        training.load_model(without)
