@@ -4,6 +4,7 @@ Every module and notebook takes Keras from here: `from helpers.backend import ke
 """
 
 import importlib.util
+import logging
 import os
 import sys
 import tempfile
@@ -39,6 +40,9 @@ with _quiet():
     if keras.backend.backend() == "torch" and importlib.util.find_spec("tensorflow"):
         import tensorflow  # noqa: F401
 
+
+# Python's part of TensorFlow warns of retracing where several models predict one after another.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 if keras.backend.backend() != os.environ["KERAS_BACKEND"]:
     raise ImportError(

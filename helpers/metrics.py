@@ -315,10 +315,13 @@ def sign_flip_test(differences: ArrayLike) -> float:
 
 
 def _tallies(predictions: np.ndarray, labels: np.ndarray, at_least: int = 0) -> np.ndarray:
-    """Count the images of each class that are right, predicted and true, int (3, C)."""
-    number_of_classes = max(1 + predictions.max(), 1 + labels.max(), at_least)
-    counted = labels[predictions == labels], predictions, labels
-    return np.stack([np.bincount(values, minlength=number_of_classes) for values in counted])
+    """Count the images of each class that are right, predicted and true, int (3, C).
+
+    C is the least number of classes that holds all, and at least `at_least`.
+    """
+    size = max(1 + predictions.max(), 1 + labels.max(), at_least)
+    pairs = np.bincount(size * labels + predictions, minlength=size * size).reshape(size, size)
+    return np.stack([pairs.diagonal(), pairs.sum(axis=0), pairs.sum(axis=1)])
 
 
 def _percentile_interval(

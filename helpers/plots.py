@@ -199,24 +199,28 @@ def channel_histograms(images: np.ndarray) -> Figure:
 # --- training and scores ------------------------------------------------------------------------
 
 
-def learning_curves(histories: Mapping[str, pd.DataFrame]) -> Figure:
-    """Draw loss and accuracy against the epoch: training dashed and light, validation solid.
+def learning_curves(histories: Mapping[str, pd.DataFrame], score: str = "accuracy") -> Figure:
+    """Draw loss and a score against the epoch: training dashed and light, validation solid.
 
-    Each history has the columns `epoch`, `loss`, `accuracy`, `val_loss` and `val_accuracy`. A
-    marker stands at the epoch of the highest validation accuracy, the earlier one on a tie.
+    Each history has the columns `epoch`, `loss`, `val_loss` and `val_<score>`; the score in
+    training is drawn where there is a column `<score>` (of macro recall, a run has none). A marker
+    stands at the epoch of the highest validation score, the earlier one on a tie.
     """
     for history in histories.values():
-        _check_columns(history, ["epoch", "loss", "accuracy", "val_loss", "val_accuracy"])
+        _check_columns(history, ["epoch", "loss", "val_loss", f"val_{score}"])
     colours = _colours(histories)
     figure, panels = _panels(1, 2, _WIDTH, 4)
     for name, history in histories.items():
-        best = history.iloc[int(history["val_accuracy"].to_numpy().argmax())]
+        best = history.iloc[int(history[f"val_{score}"].to_numpy().argmax())]
         style = {"color": colours[name]}
-        for axes, score in zip(panels.flat, ("loss", "accuracy"), strict=True):
-            axes.plot(history["epoch"], history[score], "--", lw=1.1, alpha=0.6, **style)
-            axes.plot(history["epoch"], history[f"val_{score}"], label=label(name), **style)
-            axes.plot(best["epoch"], best[f"val_{score}"], marker(name), ms=7, mec="white", **style)
-    for axes, text in zip(panels.flat, ("Loss (nats)", "Accuracy"), strict=True):
+        for axes, column in zip(panels.flat, ("loss", score), strict=True):
+            if column in history:
+                axes.plot(history["epoch"], history[column], "--", lw=1.1, alpha=0.6, **style)
+            validation = f"val_{column}"
+            axes.plot(history["epoch"], history[validation], label=label(name), **style)
+            axes.plot(best["epoch"], best[validation], marker(name), ms=7, mec="white", **style)
+    texts = ("Loss (nats)", score.replace("_", " ").capitalize())
+    for axes, text in zip(panels.flat, texts, strict=True):
         axes.set(xlabel="Epoch", ylabel=text)
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.grid(axis="y")
@@ -378,7 +382,7 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
     for table in tables.values():
         _check_columns(table, ["lower", "upper", "count", "confidence", "accuracy"])
     colours = _colours(tables)
-    columns = min(len(tables), 3)
+    columns = 2 if len(tables) == 4 else min(len(tables), 3)
     rows = -(-len(tables) // columns)
     figure, grid = _panels(rows, columns, max(columns, 2) * _WIDTH / 3, 0.5 + 2.75 * rows)
     for number, (name, table) in enumerate(tables.items()):
@@ -603,8 +607,8 @@ def deletion_curves(curves: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
     """
     methods = list(dict.fromkeys(method for lines in curves.values() for method in lines))
     colours, styles = _colours(methods), dict(zip(methods, cycle(("-", "--", "-.", ":"))))
-    columns = min(len(curves), 3)
-    rows = -(-len(curves) // columns)
+    rows = -(-len(curves) // 3)
+    columns = -(-len(curves) // rows)  # four stand two by two
     figure, grid = _panels(rows, columns, max(columns, 2) * _WIDTH / 3, 0.6 + 2.3 * rows)
     for number, (name, lines) in enumerate(curves.items()):
         axes = grid.flat[number]

@@ -50,7 +50,7 @@ def resnet20(classes: int, l1: float = 0.0, l2: float = 0.0) -> keras.Model:
             name = f"stage{stage}_block{block}"
             shrink = x.shape[-1] != filters
             shortcut = PadShortcut(filters, name=f"{name}_shortcut")(x) if shrink else x
-            x = _basic_block(x, shortcut, filters, 2 if shrink else 1, name, penalty)
+            x = basic_block(x, shortcut, filters, 2 if shrink else 1, name, penalty)
     x = layers.GlobalAveragePooling2D(name="pooled_map")(x)
     x = layers.Dense(classes, kernel_regularizer=penalty, name="logits")(x)
     return keras.Model(inputs, x, name="resnet20")
@@ -72,13 +72,13 @@ def resnet18(classes: int) -> keras.Model:
             shortcut = x
             if stride == 2:
                 shortcut = _conv(x, filters, f"{name}_shortcut", size=1, stride=2)
-            x = _basic_block(x, shortcut, filters, stride, name)
+            x = basic_block(x, shortcut, filters, stride, name)
     x = layers.GlobalAveragePooling2D(name="pooled_map")(x)
     x = layers.Dense(classes, name="logits")(x)
     return keras.Model(inputs, x, name="resnet18")
 
 
-def _basic_block(x, shortcut, filters, stride, name, regularizer=None):
+def basic_block(x, shortcut, filters: int, stride: int, name: str, regularizer=None):
     """Two 3x3 convolutions and a skip connection (He et al. 2015, figure 2)."""
     x = _conv(x, filters, f"{name}_conv1", stride=stride, regularizer=regularizer)
     x = layers.ReLU(name=f"{name}_relu1")(x)

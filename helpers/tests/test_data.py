@@ -144,6 +144,19 @@ def test_prepare_loads_the_variant_s_source(monkeypatch, sample):
     assert asked == ["cifar10"]
 
 
+@pytest.mark.parametrize(
+    ("variant", "images"),
+    [
+        ("cifar10", 45_000),
+        ("cifar10-imbalanced", 34_200),  # 90 % of 7 x 5,000 + 3 x 1,000
+        ("cifar10-5pct", 2_250),
+        ("cifar100", 45_000),
+    ],
+)
+def test_training_images_are_counted_without_data(variant, images):
+    assert data.training_images(variant) == images
+
+
 def test_whole_cifar10_splits_45000_to_5000(whole_cifar10):
     split = data.prepare("cifar10", 0, whole_cifar10)
     assert np.bincount(split.y_train).tolist() == [4500] * 10

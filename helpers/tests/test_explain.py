@@ -218,6 +218,16 @@ def test_only_the_image_without_a_map_is_nan():
     np.testing.assert_allclose(maps[[0, 2]], alone, rtol=1e-6)
 
 
+def test_an_image_that_overflows_does_not_spoil_its_neighbours():
+    model, images = contrast(pool=2), np.zeros((3, 4, 4, 3), np.uint8)
+    model.get_layer("map").set_weights([np.array([[[[1e37, 0], [0, 0], [0, 0]]]]), np.zeros(2)])
+    images[:, :2, :2, 0] = np.array([10, 255, 20])[:, None, None]  # 255e37 is no float32
+    maps = explain.grad_cam(model, images, 0, "map")
+    assert np.isnan(maps[1]).all()
+    np.testing.assert_allclose(maps[0], enlarged(images[:1, ::2, ::2, 0] * (1e37 / 4), 4)[0])
+    np.testing.assert_allclose(maps[2], 2 * maps[0])
+
+
 @pytest.mark.parametrize("layer", ["block2_attention", "block2_mlp", "norm"])
 def test_patches_that_a_class_token_no_longer_reads_raise(layer):
     with pytest.raises(ValueError, match=f"{layer!r} is zero or not finite for every image"):

@@ -20,19 +20,37 @@ def main(*arguments):
 def test_list_says_what_is_recorded(study, capsys):
     assert main("list") == 0
     accuracy = runs.read(NAME).info["test"]["accuracy"]
-    expected = f"seeds 0: test accuracy {accuracy:.4f}, 0 minutes a run"
+    expected = f"seeds 0: test accuracy {accuracy:.4f}, a run took 0 minutes"
     assert capsys.readouterr().out.split(maxsplit=1) == [NAME, expected + "\n"]
 
 
-def test_list_says_what_is_missing(empty_study, capsys):
+def test_list_estimates_what_is_missing(empty_study, capsys, monkeypatch):
+    monkeypatch.setattr(training, "estimate_seconds", lambda experiment: 1234)
     assert main("list", "cifar10/*") == 0
-    assert capsys.readouterr().out.split() == [NAME, "missing"]
+    text = "missing: about 21 minutes a run here\n"
+    assert capsys.readouterr().out.split(maxsplit=1) == [NAME, text]
 
 
-def test_train_records_and_reports(empty_study, capsys):
+def test_interrupted_training_goes_on_and_is_recorded(empty_study, capsys, monkeypatch):
+    save = training.Keeper._save
+
+    def interrupted(self):
+        save(self)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(training.Keeper, "_save", interrupted)
+        assert main("train", "cifar10/tiny/*", "--seeds", 3) == 130
+    assert "goes on from the last epoch" in capsys.readouterr().err
+    assert runs.recorded() == []
+
     assert main("train", "cifar10/tiny/*", "--seeds", 3) == 0
-    assert runs.read(NAME, 3).info["seed"] == 3
-    assert f"{NAME} seed 3: recorded, epoch " in capsys.readouterr().out
+    first, last = capsys.readouterr().out.splitlines()
+    assert first.startswith(f"{NAME} seed 3: epoch 2/2 ")
+    run = runs.read(NAME, 3)
+    accuracy = run.info["test"]["accuracy"]
+    best = run.info["best_epoch"]
+    assert f"{NAME} seed 3: recorded, epoch {best}, test accuracy {accuracy:.4f}" in last
 
 
 def test_train_leaves_recorded_runs_alone(study, capsys):
@@ -76,15 +94,6 @@ def test_errors_are_one_line_and_exit_status_1(study, capsys, arguments, text):
     error = capsys.readouterr().err
     assert error.startswith("error: ")
     assert text in error
-
-
-def test_interrupt_says_how_to_go_on(empty_study, capsys, monkeypatch):
-    def interrupted(*arguments):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(training, "train", interrupted)
-    assert main("train", NAME) == 130
-    assert "goes on from the last epoch" in capsys.readouterr().err
 
 
 def test_unknown_command_is_refused(capsys):

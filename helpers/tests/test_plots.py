@@ -281,6 +281,16 @@ def test_learning_curves_mark_the_earlier_of_two_best_epochs():
     assert legend_texts(figure) == ["training", "validation", "best epoch", "ViT"]
 
 
+def test_learning_curves_of_a_score_that_training_lacks():
+    curve = history([0.3, 0.6, 0.5]).assign(val_macro_recall=[0.1, 0.2, 0.4])
+    loss, recall = plots.learning_curves({"vit": curve}, score="macro_recall").axes
+    validation, best = recall.lines
+    assert validation.get_ydata() == pytest.approx([0.1, 0.2, 0.4])
+    assert best.get_xydata().tolist() == [[3, 0.4]]
+    assert loss.lines[2].get_xydata().tolist() == [[3, 1.5]]
+    assert recall.get_ylabel() == "Macro recall"
+
+
 def test_labels_that_are_no_models_take_no_models_colour():
     blue = plots.colour("resnet20")
     curves = {"seed 0": history([0.1]), "resnet20": history([0.2]), "seed 1": history([0.3])}
@@ -406,6 +416,14 @@ def test_scores_with_intervals_take_the_look_of_column_model():
     assert tick_texts(axes.yaxis)[0] == "vit, 30 epochs"
     assert same_color(axes.lines[0].get_color(), plots.colour("vit"))
     assert axes.lines[0].get_marker() == "s"
+
+
+@pytest.mark.parametrize(
+    ("number", "rows", "columns"), [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 2, 2), (5, 2, 3)]
+)
+def test_reliability_has_three_panels_a_row_but_two_of_four(number, rows, columns):
+    axes = plots.reliability(dict.fromkeys(MODELS[:number], bins())).axes
+    assert axes[0].get_gridspec().get_geometry() == (rows, columns)
 
 
 def test_reliability_leaves_empty_bins_out_and_gives_the_error():

@@ -17,6 +17,15 @@ def test_save_writes_both_forms_rounded(tmp_path, monkeypatch):
     assert "| ViT     | 0.1235     |" in (tmp_path / "03_vit/scores.md").read_text()
 
 
+def test_whole_numbers_stay_whole_beside_floats_and_what_is_missing_is_a_dash():
+    frame = pd.DataFrame({"auc": [0.25, np.nan], "images": [200, 196]}, index=["CNN", "ViT"])
+    rows = [
+        [cell.strip() for cell in line.split("|")] for line in tables.markdown(frame).split("\n")
+    ]
+    assert rows[2][1:4] == ["CNN", "0.25", "200"]
+    assert rows[3][1:4] == ["ViT", "–", "196"]
+
+
 @pytest.mark.parametrize(
     ("variant", "train", "validation"),
     [("cifar10", 4500, 500), ("cifar10-imbalanced", 900, 100), ("cifar10-5pct", 225, 25)],
