@@ -27,7 +27,7 @@ def save(frame: pd.DataFrame, name: str, digits: int = 4) -> pd.DataFrame:
 def markdown(frame: pd.DataFrame) -> str:
     """The table as GitHub shows it, its index as the first column, a dash for what is missing."""
     cells = frame.astype(object)  # or whole numbers would become floats beside floats
-    return cells.where(frame.notna(), "–").to_markdown(disable_numparse=True) + "\n"
+    return cells.where(frame.notna(), "-").to_markdown(disable_numparse=True) + "\n"
 
 
 def class_counts(variant: str, seed: int) -> pd.DataFrame:

@@ -82,7 +82,11 @@ def test_chatter_is_held_back_unless_the_import_fails(capfd):
     with backend._quiet():
         os.write(2, b"noise")
     assert capfd.readouterr().err == ""
-    with pytest.raises(ImportError), backend._quiet():
+
+    def fail():
         os.write(2, b"the cause")
         raise ImportError
+
+    with pytest.raises(ImportError), backend._quiet():
+        fail()
     assert capfd.readouterr().err == "the cause"

@@ -19,9 +19,10 @@ def main(*arguments):
 
 def test_list_says_what_is_recorded(study, capsys):
     assert main("list") == 0
-    accuracy = runs.read(NAME).info["test"]["accuracy"]
-    expected = f"seeds 0: test accuracy {accuracy:.4f}, a run took 0 minutes"
-    assert capsys.readouterr().out.split(maxsplit=1) == [NAME, expected + "\n"]
+    info = runs.read(NAME).info
+    accuracy, minutes = info["test"]["accuracy"], info["seconds_training"] / 60
+    expected = f"seeds 0: test accuracy {accuracy:.4f}, a run took {minutes:.0f} minutes\n"
+    assert capsys.readouterr().out.split(maxsplit=1) == [NAME, expected]
 
 
 def test_list_estimates_what_is_missing(empty_study, capsys, monkeypatch):

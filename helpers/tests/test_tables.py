@@ -23,7 +23,7 @@ def test_whole_numbers_stay_whole_beside_floats_and_what_is_missing_is_a_dash():
         [cell.strip() for cell in line.split("|")] for line in tables.markdown(frame).split("\n")
     ]
     assert rows[2][1:4] == ["CNN", "0.25", "200"]
-    assert rows[3][1:4] == ["ViT", "–", "196"]
+    assert rows[3][1:4] == ["ViT", "-", "196"]
 
 
 @pytest.mark.parametrize(
