@@ -5,49 +5,20 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tiny
 
 from helpers import data, metrics, runs
 from helpers.experiments import EXPERIMENTS
 
 RECORDED = runs.recorded()
-KEYS = {
-    "data",
-    "model",
-    "recipe",
-    "seed",
-    "backend",
-    "config",
-    "parameters",
-    "macs",
-    "epochs_run",
-    "best_epoch",
-    "seconds_training",
-    "images_per_second",
-    "versions",
-    "hardware",
-    "data_sha256",
-    "code_version",
-    "validation",
-    "test",
-}
-SCORES = {
-    "accuracy",
-    "macro_precision",
-    "macro_recall",
-    "macro_f1",
-    "roc_auc_ovr",
-    "nll",
-    "ece",
-}
-
 each_run = pytest.mark.parametrize("run", RECORDED, ids=lambda run: f"{run.name}-{run.seed}")
 
 
 @each_run
 def test_record_is_complete(run):
-    assert set(run.info) == KEYS
-    assert set(run.info["validation"]) == set(run.info["test"]) == SCORES
-    assert set(run.info["hardware"]) == {"cpu", "cores", "gpu"}
+    assert list(run.info) == tiny.RECORD_KEYS
+    assert list(run.info["hardware"]) == ["cpu", "cores", "gpu"]
+    assert list(run.info["test"]) == list(run.info["validation"]) == tiny.SCORE_KEYS
     assert run.folder == runs.folder(run.name, run.seed)
 
 

@@ -296,40 +296,9 @@ def test_estimate_by_hand(study, monkeypatch):
 
 def test_record_has_the_contract_s_keys(study):
     run = runs.read(tiny.EXPERIMENT.name, 0)
-    assert list(run.info) == [
-        "data",
-        "model",
-        "recipe",
-        "seed",
-        "backend",
-        "config",
-        "parameters",
-        "macs",
-        "epochs_run",
-        "best_epoch",
-        "seconds_training",
-        "images_per_second",
-        "versions",
-        "hardware",
-        "data_sha256",
-        "code_version",
-        "validation",
-        "test",
-    ]
+    assert list(run.info) == tiny.RECORD_KEYS
     assert list(run.info["hardware"]) == ["cpu", "cores", "gpu"]
-    assert (
-        list(run.info["test"])
-        == list(run.info["validation"])
-        == [
-            "accuracy",
-            "macro_precision",
-            "macro_recall",
-            "macro_f1",
-            "roc_auc_ovr",
-            "nll",
-            "ece",
-        ]
-    )
+    assert list(run.info["test"]) == list(run.info["validation"]) == tiny.SCORE_KEYS
     assert run.history.columns.tolist()[:7] == [
         "epoch",
         "loss",

@@ -7,6 +7,37 @@ from helpers.augmentation import Augmentation
 from helpers.backend import keras
 from helpers.experiments import Experiment, Recipe
 
+# What `run.json` holds, whoever wrote it.
+RECORD_KEYS = [
+    "data",
+    "model",
+    "recipe",
+    "seed",
+    "backend",
+    "config",
+    "parameters",
+    "macs",
+    "epochs_run",
+    "best_epoch",
+    "seconds_training",
+    "images_per_second",
+    "versions",
+    "hardware",
+    "data_sha256",
+    "code_version",
+    "validation",
+    "test",
+]
+SCORE_KEYS = [
+    "accuracy",
+    "macro_precision",
+    "macro_recall",
+    "macro_f1",
+    "roc_auc_ovr",
+    "nll",
+    "ece",
+]
+
 RECIPE = Recipe(
     epochs=4,
     batch_size=64,
