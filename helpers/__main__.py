@@ -135,7 +135,7 @@ def export(options) -> None:
     if options.file.suffix != ".keras":
         raise ValueError(f"{options.file}: Keras wants a name that ends in .keras")
     training.load_model(runs.read(options.name, options.seed)).save(options.file)
-    print(f"{options.file}: keras.models.load_model reads it once helpers.models is imported")
+    print(f"{options.file}: import helpers.models, then keras.models.load_model reads it")
 
 
 def readme(options) -> None:
