@@ -7,7 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from helpers import experiments, runs
+from helpers import experiments, recipes, runs
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -26,6 +26,14 @@ def main(arguments: list[str] | None = None) -> int:
         "--jobs", type=int, default=os.cpu_count(), help="runs side by side (default: a core each)"
     )
     command.set_defaults(run=train)
+
+    command = commands.add_parser("search", help="run the trials that choose `matched` recipes")
+    command.add_argument("models", nargs="*", default=recipes.SEARCHED, metavar="MODEL")
+    command.add_argument("--trials", type=int, nargs="+", default=range(recipes.TRIALS))
+    command.add_argument(
+        "--jobs", type=int, default=os.cpu_count(), help="trials side by side (default: as cores)"
+    )
+    command.set_defaults(run=search)
 
     command = commands.add_parser("evaluate", help="scores of a recorded run, from its logits")
     command.add_argument("name", help="an experiment's name")
@@ -75,8 +83,6 @@ def train(options) -> int:
     Small models leave half of a second core idle: two runs of one thread each get through
     more images than one run of two threads.
     """
-    if options.jobs < 1:
-        raise ValueError(f"--jobs is {options.jobs}: at least one run has to go on at a time")
     todo = []
     for experiment in experiments.find(options.pattern):
         for seed in options.seeds:
@@ -84,26 +90,69 @@ def train(options) -> int:
                 print(f"{experiment.name} seed {seed}: recorded already")
             else:
                 todo.append((experiment, seed))
-    if len(todo) <= 1 or options.jobs == 1:
+
+    def one(experiment, seed):
         from helpers import training  # loads the backend, which takes seconds
 
-        for experiment, seed in todo:
-            _report(training.train(experiment, seed))
+        _report(training.train(experiment, seed))
+
+    commands = [["train", experiment.name, "--seeds", str(seed)] for experiment, seed in todo]
+    return _side_by_side(one, todo, commands, options.jobs)
+
+
+def search(options) -> int:
+    """Run the trials that are missing, several side by side."""
+    unknown = set(options.models) - set(recipes.SEARCHED)
+    if unknown:
+        raise ValueError(
+            f"no search for {', '.join(unknown)}: choose from {', '.join(recipes.SEARCHED)}"
+        )
+    todo = [
+        (model, trial)
+        for trial in options.trials
+        for model in options.models
+        if not runs.trial_file(model, trial).exists()
+    ]
+
+    def one(model, trial):
+        from helpers import search
+
+        best = max(epoch["val_accuracy"] for epoch in search.run_trial(model, trial)["history"])
+        print(f"{model} trial {trial}: recorded, validation accuracy {best:.4f}", flush=True)
+
+    commands = [["search", model, "--trials", str(trial)] for model, trial in todo]
+    return _side_by_side(one, todo, commands, options.jobs)
+
+
+def _side_by_side(one, todo, commands, jobs) -> int:
+    """Do `one(*item)` for each item to do, or, where several go on at a time, its command.
+
+    Each command gets a process of its own with its share of the cores.
+    """
+    if jobs < 1:
+        raise ValueError(f"--jobs is {jobs}: at least one run has to go on at a time")
+    if len(todo) <= 1 or jobs == 1:
+        for item in todo:
+            one(*item)
         return 0
-    with ThreadPoolExecutor(options.jobs) as pool:
+    with ThreadPoolExecutor(jobs) as pool:
         # abs: a process that was killed ends with the signal's number, negative.
-        return max(map(abs, pool.map(lambda job: _train_apart(*job, options.jobs), todo)))
+        return max(map(abs, pool.map(lambda command: _apart(command, jobs), commands)))
 
 
-def _train_apart(experiment, seed, jobs) -> int:
-    """Train one run in a process of its own, which gets its share of the cores."""
+def _apart(command, jobs) -> int:
+    """One of this module's commands in a process of its own, and its exit status."""
     threads = str(max(1, os.cpu_count() // jobs))
     limits = dict.fromkeys(
         ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), threads
     )
-    command = [sys.executable, "-m", "helpers", "train", experiment.name, "--seeds", str(seed)]
     # A pipe, so that each run prints lines instead of a bar of its own.
-    process = subprocess.Popen(command, env=os.environ | limits, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "helpers", *command],
+        env=os.environ | limits,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     for line in process.stdout:
         print(line, end="", flush=True)
     return process.wait()

@@ -5,7 +5,7 @@ Importing this package registers every custom layer, so that a saved `.keras` fi
 
 from helpers.backend import keras
 from helpers.models import cnn, hybrid, vit
-from helpers.models.counting import layer_table, macs, trainable_parameters
+from helpers.models.counting import layer_table, macs, trainable_parameters, training_flops
 
 BUILDERS = {
     "cnn_baseline": cnn.cnn_baseline,
@@ -19,7 +19,7 @@ BUILDERS = {
     "cct": hybrid.cct,
 }
 
-__all__ = ["BUILDERS", "build", "layer_table", "macs", "trainable_parameters"]
+__all__ = ["BUILDERS", "build", "layer_table", "macs", "trainable_parameters", "training_flops"]
 
 
 def build(name: str, classes: int = 10, **options) -> keras.Model:

@@ -92,16 +92,27 @@ def test_class_weights_go_with_the_images():
     np.testing.assert_array_equal(of_images, weights[LABELS[images[:, 0, 0, 0]]])
 
 
-def test_class_weights_with_mixup_are_refused():
-    with pytest.raises(ValueError, match="leave out mixup"):
-        make(augmentation=Augmentation(mixup=0.2), class_weights=np.ones(4))
+@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
+def test_class_weights_with_mixed_labels_are_refused(mixing):
+    with pytest.raises(ValueError, match="leave out mixup and cutmix, or weights"):
+        make(augmentation=Augmentation(**{mixing: 0.2}), class_weights=np.ones(4))
 
 
-def test_mixup_gives_soft_labels():
-    images, labels = make(augmentation=Augmentation(mixup=1.0))[0]
+@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
+def test_mixing_gives_soft_labels(mixing):
+    images, labels = make(augmentation=Augmentation(**{mixing: 1.0}))[0]
     assert images.dtype == np.uint8
     np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-6)
     assert ((labels > 0) & (labels < 1)).any()
+
+
+def test_label_smoothing_by_hand():
+    images, labels = make(label_smoothing=0.2)[0]
+    classes = LABELS[images[:, 0, 0, 0]]
+    expected = np.full((16, 4), 0.05)
+    expected[np.arange(16), classes] = 0.85
+    np.testing.assert_allclose(labels, expected, rtol=1e-6)
+    assert labels.dtype == np.float32
 
 
 def test_one_hot_by_hand():
