@@ -44,6 +44,7 @@ _MODELS = {
     "cnn_baseline": _Look("CNN baseline", "#56B4E9", "o"),
     "resnet20": _Look("ResNet-20", "#0072B2", "o"),
     "resnet18": _Look("ResNet-18", "#0A2A5E", "o"),
+    "fast_cnn": _Look("Fast CNN", "#7200CC", "o"),
     "vit": _Look("ViT", "#D55E00", "s"),
     "vit_lite": _Look("ViT-Lite-7/4", "#F0A500", "s"),
     "vit_128": _Look("ViT at 128 px", "#7F2A00", "s"),

@@ -4,13 +4,14 @@ Importing this package registers every custom layer, so that a saved `.keras` fi
 """
 
 from helpers.backend import keras
-from helpers.models import cnn, hybrid, vit
+from helpers.models import cnn, fast, hybrid, vit
 from helpers.models.counting import layer_table, macs, trainable_parameters, training_flops
 
 BUILDERS = {
     "cnn_baseline": cnn.cnn_baseline,
     "resnet20": cnn.resnet20,
     "resnet18": cnn.resnet18,
+    "fast_cnn": fast.fast_cnn,
     "vit": vit.vit,
     "vit_lite": vit.vit_lite,
     "vit_128": vit.vit_128,

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from helpers.backend import keras
+from helpers.models.fast import Whitening
 from helpers.models.layers import AttentionMix, AttentionWeights, SequencePooling
 
 
@@ -44,7 +45,7 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
 
 def _layer_macs(layer) -> int:
     layers = keras.layers
-    if isinstance(layer, layers.Conv2D):
+    if isinstance(layer, layers.Conv2D | Whitening):
         return math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)
     if isinstance(layer, layers.Dense):
         return math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape)
