@@ -49,11 +49,15 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("readme", help="write the README's table from recorded runs")
     command.set_defaults(run=readme)
 
+    command = commands.add_parser("bench", help="speed and memory against native peers")
+    command.set_defaults(run=bench)
+
     options = parser.parse_args(arguments)
     try:
         return options.run(options) or 0
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last epoch", file=sys.stderr)
+        again = "; the same command goes on from the last epoch" if options.run is train else ""
+        print("stopped" + again, file=sys.stderr)
         return 130
     except (ValueError, RuntimeError, OSError, ArithmeticError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -192,6 +196,13 @@ def readme(options) -> None:
     from helpers import tables
 
     print("README.md: " + ("table written" if tables.update_readme() else "up to date already"))
+
+
+def bench(options) -> None:
+    """Measure on an otherwise idle machine; takes minutes, and writes figures/bench.*."""
+    from helpers import bench, tables
+
+    print(tables.markdown(bench.run()), end="")
 
 
 def _report(run) -> None:
