@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 
 import numpy as np
-from scipy.stats import qmc
 
 from helpers.augmentation import Augmentation
 
@@ -136,6 +135,8 @@ def drawn(trial: int, epochs: int = TRIAL_EPOCHS) -> Recipe:
         trial: from 0.
         epochs: a multiple of 6, so that warm-up keeps its share.
     """
+    from scipy.stats import qmc  # takes a second, and only a search needs it
+
     point = qmc.LatinHypercube(len(SPACE), rng=np.random.default_rng(0)).random(TRIALS)[trial]
     draw = {key: _pick(values, u) for (key, values), u in zip(SPACE.items(), point, strict=True)}
     mixing = draw.pop("mixing")

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 from helpers import __main__ as command_line
-from helpers import bench, config, data
+from helpers import bench, config, contenders, data
 
 # ---- turns
 
@@ -320,7 +320,7 @@ def test_torchvision_peer_is_like_ours(monkeypatch):
             super().__init__(trained, **settings)
 
     monkeypatch.setattr(torch.optim, "AdamW", AdamW)
-    _, (train,) = bench._torchvision(batch=2)
+    _, (train,) = contenders._torchvision(batch=2)
     # torchvision's 11,689,512 with 10 classes, not 1000, and a stem of 3x3, not 7x7.
     numbers = 11_689_512 - 990 * 513 - 64 * 3 * (7 * 7 - 3 * 3)
     assert sum(parameter.numel() for parameter in trained) == numbers
@@ -331,15 +331,15 @@ def test_torchvision_peer_is_like_ours(monkeypatch):
 
 def test_loader_peer_draws_whole_batches_of_images_as_asked(monkeypatch):
     drawn = []
-    draw_one = bench._Images.__getitem__
+    draw_one = contenders._Images.__getitem__
 
     def count(images, i):
         drawn.append(draw_one(images, i))
         return drawn[-1]
 
-    monkeypatch.setattr(bench._Images, "__getitem__", count)
-    monkeypatch.setattr(bench, "IMAGES", 40)
-    _, (draw,) = bench._loader(batch=8, processes=0)
+    monkeypatch.setattr(contenders._Images, "__getitem__", count)
+    monkeypatch.setattr(contenders, "IMAGES", 40)
+    _, (draw,) = contenders._loader(batch=8, processes=0)
     for steps, total in ((1, 8), (3, 32), (6, 80)):  # the last one goes through the images anew
         assert draw(steps) > 0
         assert len(drawn) == total
