@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--seed", type=int, default=0)
     command.set_defaults(run=export)
 
-    command = commands.add_parser("readme", help="write the README's table from recorded runs")
+    command = commands.add_parser("readme", help="write the README's results from recorded runs")
     command.set_defaults(run=readme)
 
     command = commands.add_parser("bench", help="speed and memory against native peers")
@@ -192,10 +192,10 @@ def export(options) -> None:
 
 
 def readme(options) -> None:
-    """Bring the README's table up to date with the recorded runs."""
-    from helpers import tables
+    """Bring the README's results up to date with the recorded runs."""
+    from helpers import readme
 
-    print("README.md: " + ("table written" if tables.update_readme() else "up to date already"))
+    print("README.md: " + ("results written" if readme.update() else "up to date already"))
 
 
 def bench(options) -> None:

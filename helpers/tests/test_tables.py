@@ -69,13 +69,3 @@ def test_paired_counts_the_images_that_only_one_gets_right():
     assert first["p (McNemar)"] == pytest.approx(2 * 6196 / 2**20)
     assert first["p (Holm)"] == pytest.approx(2 * first["p (McNemar)"])
     assert second[["difference", "low", "high", "p (Holm)"]].tolist() == [0, 0, 0, 1]
-
-
-def test_readme_is_up_to_date_with_the_recorded_runs():
-    text = tables.README.read_text()
-    assert tables.with_results(text) == text, "stale: run python -m helpers readme"
-
-
-def test_readme_without_markers_is_refused():
-    with pytest.raises(ValueError, match="needs the lines"):
-        tables.with_results("# A README without a table\n")
