@@ -16,7 +16,9 @@ class Augmentation:
     """What happens to each training image, independently; the default is nothing.
 
     Attributes:
-        flip: mirror left-right with probability 1/2.
+        flip: mirror left-right with probability 1/2, or `alternating`: in every other epoch, half
+            of the images in the odd ones (Jordan 2024, section 3.6).  The batches, which know
+            image and epoch, do that.
         crop: pixels of zero padding on each side before a random crop back to size.
         randaugment: number of operations and their magnitude, of 30 (`helpers.randaugment`).
         brightness: largest shift, as a fraction of the full range, with probability 1/2.
@@ -28,10 +30,10 @@ class Augmentation:
             et al. 2019); 0 is none.
 
     Raises:
-        ValueError: mixup and cutmix at once.
+        ValueError: mixup and cutmix at once; an unknown flip.
     """
 
-    flip: bool = False
+    flip: bool | str = False
     crop: int = 0
     randaugment: tuple[int, int] | None = None
     brightness: float = 0.0
@@ -41,6 +43,8 @@ class Augmentation:
     cutmix: float = 0.0
 
     def __post_init__(self):
+        if self.flip not in (False, True, "alternating"):
+            raise ValueError(f"unknown flip {self.flip!r}: choose True, False or 'alternating'")
         if self.mixup and self.cutmix:
             raise ValueError("a batch is mixed in one way: choose mixup or cutmix")
 
@@ -48,7 +52,7 @@ class Augmentation:
         """The augmented batch, a new array; what changes labels too is left to `mix`."""
         if self.crop:
             images = random_crop(images, self.crop, rng)
-        if self.flip:
+        if self.flip is True:
             images = random_flip(images, rng)
         if self.randaugment:
             images = random_operations(images, *self.randaugment, rng)
@@ -78,8 +82,12 @@ class Augmentation:
 
 def random_flip(images, rng):
     """Mirrors each image left-right with probability 1/2."""
-    flip = rng.random(len(images)) < 0.5
-    return np.where(flip[:, None, None, None], images[:, :, ::-1], images)
+    return mirror(images, rng.random(len(images)) < 0.5)
+
+
+def mirror(images, chosen):
+    """Mirrors the chosen images, bool (N,), left-right."""
+    return np.where(chosen[:, None, None, None], images[:, :, ::-1], images)
 
 
 def random_crop(images, padding, rng):

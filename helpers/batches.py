@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from helpers.augmentation import mirror
 from helpers.backend import keras
 
 
@@ -52,6 +53,7 @@ class Batches(keras.utils.PyDataset):
         self.batch_size, self.augmentation = batch_size, augmentation
         self.seed, self.class_weights = seed, class_weights
         self.label_smoothing = label_smoothing
+        self._first_mirrored = np.random.default_rng(seed).random(len(images)) < 0.5
         self.epoch = 0
 
     @property
@@ -71,7 +73,10 @@ class Batches(keras.utils.PyDataset):
             raise IndexError(f"batch {step} of {len(self)}")
         chosen = self._order[step * self.batch_size : (step + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, self.epoch, step))
-        images = self.augmentation(self.images[chosen], rng)
+        images = self.images[chosen]
+        if self.augmentation.flip == "alternating":
+            images = mirror(images, self._first_mirrored[chosen] ^ bool(self.epoch % 2))
+        images = self.augmentation(images, rng)
         labels = one_hot(self.labels[chosen], self.number_of_classes)
         images, labels = self.augmentation.mix(images, labels, rng)
         labels += self.label_smoothing * (1 / self.number_of_classes - labels)

@@ -9,7 +9,7 @@ from helpers.augmentation import Augmentation
 FLIP_AND_CROP = Augmentation(flip=True, crop=4)
 
 CHOICES = {  # of a recipe's settings
-    "optimizer": ("adam", "adamw"),
+    "optimizer": ("adam", "adamw", "sgd"),
     "schedule": ("constant", "cosine", "linear"),
     "class_weights": ("none", "inverse_frequency"),
     "select": ("accuracy", "macro_recall", "loss"),
@@ -23,9 +23,10 @@ class Recipe:
     Attributes:
         epochs: passes over the training images, at most.
         batch_size: images a step.
-        optimizer: `adam` or `adamw`.
+        optimizer: `adam`, `adamw`, or `sgd` with Nesterov's momentum.
         learning_rate: its peak.
-        weight_decay: decoupled, for `adamw`.
+        momentum: for `sgd`.
+        weight_decay: decoupled, for `adamw` and `sgd`.
         warmup_epochs: linear from zero, before the schedule.
         schedule: `constant`, or `cosine` or `linear` to zero at the last step.
         augmentation: of the training images.
@@ -44,6 +45,7 @@ class Recipe:
     batch_size: int = 128
     optimizer: str = "adamw"
     learning_rate: float = 1e-3
+    momentum: float = 0.9
     weight_decay: float = 0.0
     warmup_epochs: int = 0
     schedule: str = "constant"

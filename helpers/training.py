@@ -15,12 +15,13 @@ from helpers import data, metrics, provenance, runs
 from helpers.backend import keras, on_gpu
 from helpers.batches import Batches, one_hot
 from helpers.experiments import Experiment
-from helpers.models import build, macs, trainable_parameters, training_flops
+from helpers.models import adapt_whitening, build, macs, trainable_parameters, training_flops
 from helpers.progress import Progress
 from helpers.recipes import Recipe
 
 # Convolutions run at half speed under XLA on a CPU, the ViT's dense layers a third faster.
 XLA_ON_CPU = ("vit",)
+WHITENED = 5000  # training images that a whitening layer is computed from
 
 
 @dataclass(frozen=True)
@@ -219,6 +220,7 @@ def fit(
         weights,
         settings.label_smoothing,
     )
+    adapt_whitening(model, split.data.x_train[split.train_index[:WHITENED]])
     _compile(model, settings, len(batches), classes)
     keeper = Keeper(settings, batches, resume)
     keeper.set_model(model)
@@ -369,12 +371,7 @@ def predict_logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def _compile(model, settings, steps, classes):
-    average = {"use_ema": True, "ema_momentum": settings.average} if settings.average else {}
-    rate = _learning_rate(settings, steps)
-    if settings.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay, **average)
-    else:
-        optimizer = keras.optimizers.Adam(rate, **average)
+    optimizer = _optimizer(settings, _learning_rate(settings, steps))
     optimizer.build(model.trainable_variables)
     model.compile(
         optimizer,
@@ -382,6 +379,18 @@ def _compile(model, settings, steps, classes):
         metrics=["accuracy", MacroRecall(classes)],
         jit_compile=_use_xla(model),
     )
+
+
+def _optimizer(settings, rate):
+    options = {"learning_rate": rate}
+    if settings.average:
+        options |= {"use_ema": True, "ema_momentum": settings.average}
+    if settings.optimizer == "adam":
+        return keras.optimizers.Adam(**options)
+    options["weight_decay"] = settings.weight_decay
+    if settings.optimizer == "adamw":
+        return keras.optimizers.AdamW(**options)
+    return keras.optimizers.SGD(momentum=settings.momentum, nesterov=True, **options)
 
 
 def _learning_rate(settings, steps):

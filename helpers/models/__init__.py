@@ -6,6 +6,7 @@ Importing this package registers every custom layer, so that a saved `.keras` fi
 from helpers.backend import keras
 from helpers.models import cnn, fast, hybrid, vit
 from helpers.models.counting import layer_table, macs, trainable_parameters, training_flops
+from helpers.models.fast import adapt_whitening
 
 BUILDERS = {
     "cnn_baseline": cnn.cnn_baseline,
@@ -20,7 +21,15 @@ BUILDERS = {
     "cct": hybrid.cct,
 }
 
-__all__ = ["BUILDERS", "build", "layer_table", "macs", "trainable_parameters", "training_flops"]
+__all__ = [
+    "BUILDERS",
+    "adapt_whitening",
+    "build",
+    "layer_table",
+    "macs",
+    "trainable_parameters",
+    "training_flops",
+]
 
 
 def build(name: str, classes: int = 10, **options) -> keras.Model:

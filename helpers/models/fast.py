@@ -40,10 +40,11 @@ def fast_cnn(classes: int, widths: tuple[int, int, int] = PAPER_WIDTHS) -> keras
 
 
 def adapt_whitening(model: keras.Model, images: np.ndarray) -> None:
-    """Set the whitening of `fast_cnn` from training images, uint8 (N, 32, 32, 3)."""
-    layer = model.get_layer("whitening")
-    inputs = keras.Model(model.input, layer.input).predict(images, batch_size=500, verbose=0)
-    layer.adapt(inputs)
+    """Set a model's whitening, if it has one, from training images, uint8 (N, 32, 32, 3)."""
+    for layer in model.layers:
+        if isinstance(layer, Whitening):
+            inputs = keras.Model(model.input, layer.input).predict(images, 500, verbose=0)
+            layer.adapt(inputs)
 
 
 @register

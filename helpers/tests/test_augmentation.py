@@ -171,6 +171,11 @@ def test_images_are_mixed_in_one_way():
         Augmentation(mixup=0.2, cutmix=1.0)
 
 
+def test_unknown_flip_is_refused():
+    with pytest.raises(ValueError, match="choose True, False or 'alternating'"):
+        Augmentation(flip="vertical")
+
+
 def test_nothing_is_mixed_by_default(images, rng):
     labels = np.eye(200, dtype=np.float32)
     mixed, mixed_labels = Augmentation().mix(images, labels, rng)

@@ -80,6 +80,23 @@ def test_an_image_is_augmented_anew_in_each_epoch(sample):
     assert len(set(shifts)) > 3
 
 
+def test_alternating_flip_shows_each_side_in_every_other_epoch(sample):
+    images = sample.x_train[:100]
+    augmentation = Augmentation(flip="alternating")
+    mirrored = []
+    for epoch in range(4):
+        batches = make(0, epoch, augmentation, images, index=np.arange(100))
+        order = batches._order
+        shown = passed(batches)[0][np.argsort(order)]
+        same = (shown == images).all(axis=(1, 2, 3))
+        assert ((shown == images[:, :, ::-1]).all(axis=(1, 2, 3)) | same).all()
+        mirrored.append(~same)
+    assert 30 < mirrored[0].sum() < 70
+    np.testing.assert_array_equal(mirrored[1], ~mirrored[0])
+    np.testing.assert_array_equal(mirrored[2], mirrored[0])
+    np.testing.assert_array_equal(mirrored[3], mirrored[1])
+
+
 def test_images_stay_as_they_are(sample):
     images = sample.x_train[:100].copy()
     passed(make(0, 0, Augmentation(flip=True, crop=4, cutout=8), images))

@@ -12,7 +12,7 @@ from helpers.recipes import SPACE, TRIALS, Recipe, drawn
     [
         ({"warmup_epochs": 3, "schedule": "cosine"}, "leave none of 3"),
         ({"warmup_epochs": 1}, "choose cosine or linear, or no warm-up"),
-        ({"optimizer": "sgd"}, "'sgd': choose from adam, adamw"),
+        ({"optimizer": "muon"}, "'muon': choose from adam, adamw, sgd"),
         ({"schedule": "step"}, "'step': choose from constant, cosine, linear"),
         ({"class_weights": "balanced"}, "'balanced': choose from none, inverse_frequency"),
         ({"select": "f1"}, "'f1': choose from accuracy, macro_recall, loss"),

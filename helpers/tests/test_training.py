@@ -307,7 +307,7 @@ def test_average_by_hand(monkeypatch):
     np.testing.assert_allclose(model.get_weights()[0], expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize(("optimizer", "decay"), [("adam", None), ("adamw", 0.05)])
+@pytest.mark.parametrize(("optimizer", "decay"), [("adam", None), ("adamw", 0.05), ("sgd", 0.05)])
 def test_optimizer_with_a_constant_rate(optimizer, decay):
     model = tiny.new_model()
     settings = Recipe(epochs=2, optimizer=optimizer, learning_rate=0.01, weight_decay=0.05)
@@ -316,6 +316,23 @@ def test_optimizer_with_a_constant_rate(optimizer, decay):
     assert model.optimizer.weight_decay == decay
     model.optimizer.iterations.assign(7)
     assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == pytest.approx(0.01)
+
+
+def test_sgd_has_nesterov_s_momentum():
+    settings = Recipe(epochs=2, optimizer="sgd", momentum=0.85)
+    optimizer = training._optimizer(settings, 0.1)
+    assert (optimizer.momentum, optimizer.nesterov) == (0.85, True)
+
+
+def test_whitening_is_computed_from_training_images():
+    split = tiny.split()
+    settings = Recipe(epochs=1, optimizer="sgd", learning_rate=0.0)
+    model = training.build("fast_cnn")
+    training.fit(model, settings, replace(split, train_index=split.train_index[:20]), 0)
+    expected = training.build("fast_cnn")
+    training.adapt_whitening(expected, split.data.x_train[split.train_index[:20]])
+    kernels = (m.get_layer("whitening").get_weights()[0] for m in (model, expected))
+    np.testing.assert_array_equal(*kernels)
 
 
 def test_class_weights_are_the_inverse_frequencies_of_the_training_part(monkeypatch):
