@@ -374,6 +374,31 @@ def scores_with_intervals(
     return figure
 
 
+def trials(frame: pd.DataFrame) -> Figure:
+    """Draw each trial's validation accuracy, a line a model, as a disc with the trial's number.
+
+    `frame` has the columns `model`, `trial` and `validation accuracy`, a row a trial; models stand
+    in order of their best one. The same number is the same recipe on every line.
+    """
+    column = "validation accuracy"
+    _check_columns(frame, ["model", "trial", column])
+    best = frame.groupby("model")[column].max().sort_values(ascending=False)
+    figure, axes = _figure(height=0.9 + 0.5 * len(best))
+    for line, model in enumerate(best.index):
+        rows = frame[frame["model"] == model].sort_values(column)
+        axes.hlines(line, rows[column].min(), rows[column].max(), color=colour(model), lw=2)
+        for _, row in rows.iterrows():  # the best one last, on top
+            axes.plot(row[column], line, "o", ms=14, color=colour(model), mec="white")
+            text = str(row["trial"])
+            axes.annotate(
+                text, (row[column], line), ha="center", va="center", color="white", fontsize=8
+            )
+    axes.set(xlabel="Validation accuracy", ylim=(len(best) - 0.4, -0.6))
+    axes.set_yticks(range(len(best)), [label(model) for model in best.index])
+    axes.grid(axis="x")
+    return figure
+
+
 def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw a reliability diagram by label: the accuracy of bins against their mean confidence.
 

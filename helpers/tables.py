@@ -11,6 +11,15 @@ from helpers import config, data, metrics, plots, runs
 
 SCORES = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "roc_auc_ovr", "nll", "ece"]
 
+SEARCHED_SETTINGS = [
+    "learning_rate",
+    "weight_decay",
+    "schedule",
+    "warmup_epochs",
+    "label_smoothing",
+    "average",
+]
+
 
 def save(frame: pd.DataFrame, name: str, digits: int = 4) -> pd.DataFrame:
     """Write a table to `figures/<name>.csv` and `.md`, rounded, and return it as written."""
@@ -66,6 +75,23 @@ def all_runs(pattern: str = "*", root: Path | None = None) -> pd.DataFrame:
             | {"validation_accuracy": run.info["validation"]["accuracy"]}
             | {key: test[key] for key in SCORES}
             | {"accuracy_low": low, "accuracy_high": high}
+        )
+    return pd.DataFrame(rows)
+
+
+def trials(root: Path | None = None) -> pd.DataFrame:
+    """A row a trial of the search: its settings, and its best epoch on validation."""
+    rows = []
+    for record in runs.trials(root):
+        settings, augmentation = record["settings"], record["settings"]["augmentation"]
+        best = max(record["history"], key=lambda epoch: epoch["val_accuracy"])  # the first on a tie
+        rows.append(
+            {key: record[key] for key in ("model", "trial")}
+            | {"validation accuracy": best["val_accuracy"], "best epoch": best["epoch"]}
+            | {"PFLOP": record["training_flops"] / 1e15}
+            | {key.replace("_", " "): settings[key] for key in SEARCHED_SETTINGS}
+            | {key: augmentation[key] for key in ("crop", "cutout", "randaugment")}
+            | {key: augmentation[key] for key in ("mixup", "cutmix")}
         )
     return pd.DataFrame(rows)
 

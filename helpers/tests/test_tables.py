@@ -1,12 +1,12 @@
 """Tables say what the recorded runs say, and the README says what the tables say."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import config, tables
+from helpers import config, recipes, runs, tables
 
 
 def test_save_writes_both_forms_rounded(tmp_path, monkeypatch):
@@ -69,3 +69,26 @@ def test_paired_counts_the_images_that_only_one_gets_right():
     assert first["p (McNemar)"] == pytest.approx(2 * 6196 / 2**20)
     assert first["p (Holm)"] == pytest.approx(2 * first["p (McNemar)"])
     assert second[["difference", "low", "high", "p (Holm)"]].tolist() == [0, 0, 0, 1]
+
+
+def test_trials_show_settings_and_the_first_best_epoch(tmp_path):
+    history = [
+        {"epoch": epoch, "val_accuracy": accuracy}
+        for epoch, accuracy in enumerate((0.3, 0.6, 0.5, 0.6), start=1)
+    ]
+    record = {
+        "model": "vit",
+        "trial": 3,
+        "settings": asdict(recipes.drawn(3)),
+        "history": history,
+        "training_flops": 2_500_000_000_000_000,
+    }
+    path = runs.trial_file("vit", 3, tmp_path)
+    path.parent.mkdir()
+    runs.write_trial(record, tmp_path)
+    row = tables.trials(tmp_path).iloc[0]
+    assert (row["model"], row["trial"], row["PFLOP"]) == ("vit", 3, 2.5)
+    assert (row["validation accuracy"], row["best epoch"]) == (0.6, 2)
+    drawn = recipes.drawn(3)
+    assert row["learning rate"] == drawn.learning_rate
+    assert tuple(row["randaugment"]) == drawn.augmentation.randaugment
