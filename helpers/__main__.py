@@ -29,9 +29,19 @@ def main(arguments: list[str] | None = None) -> int:
 
     command = commands.add_parser("search", help="run the trials that choose `matched` recipes")
     command.add_argument("models", nargs="*", default=recipes.SEARCHED, metavar="MODEL")
-    command.add_argument("--trials", type=int, nargs="+", default=range(recipes.TRIALS))
     command.add_argument(
-        "--jobs", type=int, default=os.cpu_count(), help="trials side by side (default: as cores)"
+        "--trials",
+        type=int,
+        nargs="+",
+        default=range(recipes.TRIALS),
+        metavar="K",
+        help=f"0 to {recipes.TRIALS - 1} (default: all)",
+    )
+    command.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count(),
+        help="side by side (default: a core each)",
     )
     command.set_defaults(run=search)
 
@@ -56,7 +66,11 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return options.run(options) or 0
     except KeyboardInterrupt:
-        again = "; the same command goes on from the last epoch" if options.run is train else ""
+        again = (
+            "; the same command goes on from the last epoch"
+            if options.run in (train, search)
+            else ""
+        )
         print("stopped" + again, file=sys.stderr)
         return 130
     except (ValueError, RuntimeError, OSError, ArithmeticError) as error:
@@ -111,18 +125,21 @@ def search(options) -> int:
         raise ValueError(
             f"no search for {', '.join(unknown)}: choose from {', '.join(recipes.SEARCHED)}"
         )
-    todo = [
-        (model, trial)
-        for trial in options.trials
-        for model in options.models
-        if not runs.trial_file(model, trial).exists()
-    ]
+    todo = []
+    for trial in options.trials:
+        recipes.drawn(trial)  # refuses one that there is not
+        for model in options.models:
+            if runs.trial_file(model, trial).exists():
+                print(f"{model} trial {trial}: recorded already")
+            else:
+                todo.append((model, trial))
 
     def one(model, trial):
         from helpers import search
 
-        best = max(epoch["val_accuracy"] for epoch in search.run_trial(model, trial)["history"])
-        print(f"{model} trial {trial}: recorded, validation accuracy {best:.4f}", flush=True)
+        accuracies = [epoch["val_accuracy"] for epoch in search.run_trial(model, trial)["history"]]
+        result = f"validation accuracy {max(accuracies):.4f}" if accuracies else "diverged"
+        print(f"{model} trial {trial}: recorded, {result}", flush=True)
 
     commands = [["search", model, "--trials", str(trial)] for model, trial in todo]
     return _side_by_side(one, todo, commands, options.jobs)
@@ -139,6 +156,7 @@ def _side_by_side(one, todo, commands, jobs) -> int:
         for item in todo:
             one(*item)
         return 0
+    jobs = min(jobs, len(todo))  # so that few runs share all cores
     with ThreadPoolExecutor(jobs) as pool:
         # abs: a process that was killed ends with the signal's number, negative.
         return max(map(abs, pool.map(lambda command: _apart(command, jobs), commands)))

@@ -52,7 +52,7 @@ class Augmentation:
         """The augmented batch, a new array; what changes labels too is left to `mix`."""
         if self.crop:
             images = random_crop(images, self.crop, rng)
-        if self.flip is True:
+        if self.flip and self.flip != "alternating":
             images = random_flip(images, rng)
         if self.randaugment:
             images = random_operations(images, *self.randaugment, rng)

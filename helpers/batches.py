@@ -5,6 +5,8 @@ import numpy as np
 from helpers.augmentation import mirror
 from helpers.backend import keras
 
+MIRRORED = 2**31  # no epoch: a random stream of its own
+
 
 class Batches(keras.utils.PyDataset):
     """Augmented batches of chosen images; the same on every backend, also after resuming.
@@ -53,7 +55,7 @@ class Batches(keras.utils.PyDataset):
         self.batch_size, self.augmentation = batch_size, augmentation
         self.seed, self.class_weights = seed, class_weights
         self.label_smoothing = label_smoothing
-        self._first_mirrored = np.random.default_rng(seed).random(len(images)) < 0.5
+        self._first_mirrored = np.random.default_rng((seed, MIRRORED)).random(len(images)) < 0.5
         self.epoch = 0
 
     @property

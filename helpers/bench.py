@@ -22,7 +22,7 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
-from helpers import config, data
+from helpers import config, data, provenance
 from helpers.contenders import PREDICTED
 
 MODELS = ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct")
@@ -387,6 +387,8 @@ def worker(role: str, backend: str | None = None, **options) -> Iterator["Worker
             yield Worker(process, errors)
         finally:
             process.kill()
+            with suppress(BrokenPipeError):  # what a dead process was asked in vain
+                process.stdin.close()
 
 
 class Worker:
@@ -460,12 +462,12 @@ def _other():
 
 
 def _caption(rounds):
-    cpu = _python("from helpers import provenance; print(provenance.hardware()['cpu'])").strip()
     packages = ("keras", "tensorflow", "torch", "torchvision", "numpy")
     versions = ", ".join(f"{package} {_version(package)}" for package in packages)
     return (
-        f"Ours: Keras on {_ours()}, fp32, batches of {BATCH}. {cpu}, threads of each contender: "
-        f"{_threads()}, no GPU; {versions}. Medians of {rounds} rounds in which the contenders "
+        f"Ours: Keras on {_ours()}, fp32, batches of {BATCH}. {provenance.cpu()}, "
+        f"threads of each contender: {_threads()}, no GPU; {versions}. "
+        f"Medians of {rounds} rounds in which the contenders "
         "took turns (of memory, half as many); ratio is ours / peer, low and high are its least "
         "and greatest of a round."
     )

@@ -37,7 +37,7 @@ class Experiment:
         return asdict(self.settings)
 
 
-def _table() -> dict[str, Experiment]:
+def _all() -> list[Experiment]:
     rows = [
         ("cifar10", "resnet18", "published", RESNET18_PUBLISHED),
         ("cifar10", "vit_128", "published", VIT_128_PUBLISHED),
@@ -51,10 +51,10 @@ def _table() -> dict[str, Experiment]:
             rows.append(("cifar10-imbalanced", model, recipe, settings))
     for model in ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct"):
         rows.append(("cifar10", model, "short", SHORT))
-    return {experiment.name: experiment for experiment in (Experiment(*row) for row in rows)}
+    return [Experiment(*row) for row in rows]
 
 
-EXPERIMENTS = _table()
+EXPERIMENTS = {experiment.name: experiment for experiment in _all()}
 
 
 def find(pattern: str) -> list[Experiment]:

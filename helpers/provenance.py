@@ -7,11 +7,12 @@ from importlib.metadata import version
 from pathlib import Path
 
 from helpers import config
-from helpers.backend import keras, on_gpu
 
 
 def versions() -> dict[str, str]:
     """Of Python and the packages that numbers depend on."""
+    from helpers.backend import keras
+
     backend = keras.backend.backend()
     return {"python": platform.python_version()} | {
         package: version(package) for package in ("keras", backend, "numpy")
@@ -20,10 +21,11 @@ def versions() -> dict[str, str]:
 
 def hardware() -> dict:
     """`cpu`, `cores`, and `gpu`, None where training uses none."""
-    return {"cpu": _cpu(), "cores": os.cpu_count(), "gpu": _gpu()}
+    return {"cpu": cpu(), "cores": os.cpu_count(), "gpu": _gpu()}
 
 
-def _cpu():
+def cpu() -> str:
+    """The processor's name."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
@@ -32,10 +34,15 @@ def _cpu():
 
 
 def _gpu():
+    from helpers.backend import on_gpu
+
     if not on_gpu():
         return None
     command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "a GPU that nvidia-smi does not know"
 
 
 def code_version() -> str:
@@ -45,7 +52,12 @@ def code_version() -> str:
         commit = subprocess.run(
             [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
         ).stdout.strip()
-        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "helpers"]).returncode
+        changed = subprocess.run(
+            [*git, "status", "--porcelain", "--", "helpers"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
     except (OSError, subprocess.CalledProcessError):
         return version("helpers")
     return commit + ("+changes" if changed else "")

@@ -1,13 +1,13 @@
 """RandAugment (Cubuk et al. 2020): a few random operations an image, one common strength.
 
-The fourteen operations and their ranges are those of the paper's section 3; each acts on one
-image through Pillow, and where an operation has a direction, either is as likely.
+The fourteen operations of the paper's section 3, with the ranges that torchvision gives them;
+each acts on one image through Pillow, and where an operation has a direction, either is as likely.
 """
 
 import numpy as np
 from PIL import Image, ImageEnhance, ImageOps
 
-GREATEST = 30  # magnitude, as the paper counts it
+GREATEST = 30  # magnitude, as torchvision counts it; the paper's own scale ends at 10
 
 
 def random_operations(images, operations, magnitude, rng):

@@ -7,7 +7,6 @@ from helpers import config, data, metrics, plots, runs, tables
 
 README = config.ROOT / "README.md"
 BEGIN, END = "<!-- results: python -m helpers readme -->", "<!-- end of results -->"
-MINORITY = ("cat", "deer", "dog")
 
 
 def update() -> bool:
@@ -74,7 +73,8 @@ def findings() -> list[str]:
 
 def _difference(first, second, labels):
     pair = runs.read(first), runs.read(second)
-    row = 100 * tables.paired([pair], labels).iloc[0]
+    columns = ["accuracy a", "accuracy b", "difference", "low", "high"]
+    row = 100 * tables.paired([pair], labels)[columns].iloc[0]
     a, b = (plots.label(run.info["model"]) for run in pair)
     return (
         f"**{b} against {a}**, {pair[0].info['epochs_run']} epochs of the same recipe: "
@@ -84,7 +84,8 @@ def _difference(first, second, labels):
 
 
 def _scarcity(model, labels):
-    recall = metrics.class_mean("recall", [data.CIFAR10_CLASSES.index(name) for name in MINORITY])
+    minority = data.VARIANTS["cifar10-imbalanced"].keep
+    recall = metrics.class_mean("recall", [data.CIFAR10_CLASSES.index(name) for name in minority])
     scarce = runs.read(f"cifar10-imbalanced/{model}/published")
     counts = tables.class_counts("cifar10-imbalanced", scarce.seed)["train"]
     logits = {
@@ -110,4 +111,7 @@ def _explanations():
         f"{plots.label(row.model)} {row.gain:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
         for row in gain.itertuples()
     ]
-    return f"**Grad-CAM against a map that is always centred**, deletion AUC: {', '.join(words)}."
+    return (
+        "**Grad-CAM against a map that is always centred**, gain in deletion AUC, above 0 is "
+        f"better: {', '.join(words)}."
+    )

@@ -31,8 +31,8 @@ class Recipe:
         schedule: `constant`, or `cosine` or `linear` to zero at the last step.
         augmentation: of the training images.
         label_smoothing: share of each label that is spread evenly over all classes.
-        average: momentum, a step, of the moving average of the weights that is validated and
-            kept in their place; 0 is none.
+        average: momentum, a step, of the moving average of the trained weights that is validated
+            and kept in their place (batch normalisation's statistics stay the latest); 0 is none.
         class_weights: `none` or `inverse_frequency`, n / (C x n_c), on the loss.
         patience: epochs without a validation loss lower by `min_delta` before it stops; 0 never.
         min_delta: see `patience`.
@@ -65,6 +65,8 @@ class Recipe:
                 raise ValueError(
                     f"unknown {field_name} {value!r}: choose from {', '.join(choices)}"
                 )
+        if self.weight_decay and self.optimizer == "adam":
+            raise ValueError("adam has no weight decay: choose adamw, or leave the decay out")
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"{self.warmup_epochs} epochs of warm-up leave none of {self.epochs} to train"
@@ -118,7 +120,7 @@ SPACE = {  # (least, greatest) are drawn evenly in the logarithm, lists of choic
     "weight_decay": (1e-2, 3e-1),
     "crop": [2, 4],
     "cutout": [0, 8],
-    "randaugment": [None, (1, 5), (2, 9)],
+    "randaugment": [None, (2, 9), (2, 18)],
     "mixing": [None, "mixup", "cutmix"],
     "label_smoothing": [0.0, 0.1],
     "schedule": ["cosine", "linear"],
@@ -136,7 +138,12 @@ def drawn(trial: int, epochs: int = TRIAL_EPOCHS) -> Recipe:
     Args:
         trial: from 0.
         epochs: a multiple of 6, so that warm-up keeps its share.
+
+    Raises:
+        ValueError: there is no such trial.
     """
+    if not 0 <= trial < TRIALS:
+        raise ValueError(f"there is no trial {trial}: choose from 0 to {TRIALS - 1}")
     from scipy.stats import qmc  # takes a second, and only a search needs it
 
     point = qmc.LatinHypercube(len(SPACE), rng=np.random.default_rng(0)).random(TRIALS)[trial]

@@ -87,6 +87,11 @@ def folder(name: str, seed: int, root: Path | None = None) -> Path:
     return (root or config.RUNS) / name / f"seed{seed}"
 
 
+def resume_file(target: Path) -> Path:
+    """What training that will be recorded at `target` goes on from."""
+    return target.with_suffix(".resume.npz")
+
+
 @contextmanager
 def sole_writer(target: Path):
     """While it lasts, no other process trains what will be recorded at `target`.
@@ -173,7 +178,7 @@ def trial_file(model: str, trial: int, root: Path | None = None) -> Path:
 
 
 def write_trial(record: Mapping, root: Path | None = None) -> None:
-    """Record a trial: a mapping with its `model` and `trial`, its settings and its history."""
+    """Record a trial: a mapping with its `model` and `trial`, its `config` and its `history`."""
     path = trial_file(record["model"], record["trial"], root)
     beside = path.with_suffix(".writing")
     beside.write_text(json.dumps(record, indent=2) + "\n")

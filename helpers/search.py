@@ -16,11 +16,12 @@ SEED = 0
 def run_trial(model: str, trial: int, root: Path | None = None) -> dict:
     """Train a model by the recipe that `recipes.drawn` gives for a trial, and record how it went.
 
-    Goes on if it was interrupted.
+    Goes on if it was interrupted; of a training that diverges the history is empty.
 
     Raises:
         FileExistsError: the trial is recorded already.
         RuntimeError: another process is at it.
+        ValueError: there is no such trial.
         helpers.data.DataError: the whole data set is not to be had.
     """
     target = runs.trial_file(model, trial, root)
@@ -33,14 +34,19 @@ def _train_and_record(model, trial, target, root):
     experiment = Experiment("cifar10", model, f"trial{trial}", recipes.drawn(trial))
     split = data.prepare(experiment.data, SEED)
     fresh = training.new_model(experiment, SEED, len(split.data.classes))
-    resume = target.with_suffix(".resume.npz")
-    fitted = training.fit(fresh, experiment.settings, split, SEED, experiment.name, resume)
+    resume = runs.resume_file(target)
+    try:
+        fitted = training.fit(fresh, experiment.settings, split, SEED, experiment.name, resume)
+        history = fitted.history.to_dict("records")
+    except FloatingPointError:
+        history = []  # a result, too: this recipe diverges
     record = {
         "model": model,
         "trial": trial,
-        "settings": experiment.config,
-        "history": fitted.history.to_dict("records"),
-        "training_flops": training_flops(macs(fresh), len(split.train_index) * len(fitted.history)),
+        "seed": SEED,
+        "config": experiment.config,
+        "history": history,
+        "training_flops": training_flops(macs(fresh), len(split.train_index) * len(history)),
         "backend": keras.backend.backend(),
         "hardware": provenance.hardware(),
         "versions": provenance.versions(),

@@ -80,11 +80,16 @@ def all_runs(pattern: str = "*", root: Path | None = None) -> pd.DataFrame:
 
 
 def trials(root: Path | None = None) -> pd.DataFrame:
-    """A row a trial of the search: its settings, and its best epoch on validation."""
+    """A row a trial of the search: its settings, and its best epoch on validation.
+
+    Of a trial that diverged the accuracy is NaN.
+    """
     rows = []
     for record in runs.trials(root):
-        settings, augmentation = record["settings"], record["settings"]["augmentation"]
-        best = max(record["history"], key=lambda epoch: epoch["val_accuracy"])  # the first on a tie
+        settings, augmentation = record["config"], record["config"]["augmentation"]
+        diverged = {"val_accuracy": np.nan, "epoch": 0}
+        # The first of equals.
+        best = max(record["history"], key=lambda epoch: epoch["val_accuracy"], default=diverged)
         rows.append(
             {key: record[key] for key in ("model", "trial")}
             | {"validation accuracy": best["val_accuracy"], "best epoch": best["epoch"]}

@@ -21,7 +21,7 @@ from helpers.recipes import Recipe
 
 # Convolutions run at half speed under XLA on a CPU, the ViT's dense layers a third faster.
 XLA_ON_CPU = ("vit",)
-WHITENED = 5000  # training images that a whitening layer is computed from
+WHITENED = 1000  # training images that a whitening layer is computed from
 
 
 @dataclass(frozen=True)
@@ -70,6 +70,9 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
             fraction = keras.ops.minimum(fraction, step / self.warmup_steps)
         return self.peak * keras.ops.maximum(fraction, 0.0)
 
+    def get_config(self):
+        return {"peak": self.peak, "steps": self.steps, "warmup_steps": self.warmup_steps}
+
 
 class Keeper(keras.callbacks.Callback):
     """Seeds each epoch, keeps the best weights, stops early, and saves what resuming needs.
@@ -96,10 +99,10 @@ class Keeper(keras.callbacks.Callback):
             raise ValueError(
                 f"{self.resume} is damaged ({error}): delete it to start over"
             ) from error
-        if state["settings"] != repr(self.settings):
+        if state["of"] != self._of():
             raise ValueError(
-                f"{self.resume} was left by other settings of this recipe: delete it to "
-                "start over, or give the changed recipe a new name"
+                f"{self.resume} was left by other settings of this recipe, another model, seed "
+                "or backend: delete it to start over, or go back to those"
             )
         self.history = state["history"]
         self.best = _numbered(saved, "best")
@@ -121,10 +124,11 @@ class Keeper(keras.callbacks.Callback):
         self._validated = self.model.get_weights()  # their average, where the recipe has one
 
     def on_epoch_end(self, epoch, logs=None):
-        if not np.isfinite(logs["loss"]):
-            raise FloatingPointError(
-                f"the loss became {logs['loss']} in epoch {epoch + 1}: lower the learning rate"
-            )
+        for loss in ("loss", "val_loss"):
+            if not np.isfinite(logs[loss]):
+                raise FloatingPointError(
+                    f"{loss} became {logs[loss]} in epoch {epoch + 1}: lower the learning rate"
+                )
         row = {
             "epoch": epoch + 1,
             "loss": logs["loss"],
@@ -159,8 +163,13 @@ class Keeper(keras.callbacks.Callback):
                 since += 1
         return since >= self.settings.patience
 
+    def _of(self):
+        """What a resume file belongs to."""
+        backend = keras.backend.backend()
+        return repr((self.settings, self.model.name, self.batches.seed, backend))
+
     def _save(self):
-        state = {"settings": repr(self.settings), "history": self.history}
+        state = {"of": self._of(), "history": self.history}
         arrays = {"state": np.array(json.dumps(state))}
         optimizer = [keras.ops.convert_to_numpy(v) for v in self.model.optimizer.variables]
         for key, values in (
@@ -203,7 +212,7 @@ def fit(
 
     Raises:
         FloatingPointError: the loss is not finite.
-        ValueError: the resume file is damaged, or belongs to other settings.
+        ValueError: the resume file is damaged, or belongs to another training.
     """
     classes = len(split.data.classes)
     weights = None
@@ -262,7 +271,7 @@ def _train_and_record(experiment, seed, target, root):
     code_version = provenance.code_version()  # now: the files may change while training goes on
     split = data.prepare(experiment.data, seed)
     model = new_model(experiment, seed, len(split.data.classes))
-    resume = target.with_suffix(".resume.npz")
+    resume = runs.resume_file(target)
     title = f"{experiment.name} seed {seed}"
     fitted = fit(model, experiment.settings, split, seed, title, resume)
 

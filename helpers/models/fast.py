@@ -2,7 +2,8 @@
 
 "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", section 3: a first layer that whitens and is
 never trained, identity initialisation, batch normalisation without scale, max-pooling, a small
-head.  Sizes are the paper's; its bias after the whitening is left out.
+head.  Sizes are the paper's; its bias after the whitening is left out, and the normalisation's
+epsilon is PyTorch's.
 """
 
 import numpy as np
@@ -83,7 +84,7 @@ class Whitening(layers.Layer):
 
 @register
 class QuickBias(layers.Layer):
-    """Adds a bias per channel that gradient descent moves 64 times as fast.
+    """Adds a bias per channel that SGD moves 64 times as fast.
 
     A step of SGD on b, where factor x b is added, moves the sum by factor^2 times the gradient.
     """

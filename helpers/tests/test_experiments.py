@@ -82,4 +82,4 @@ def test_find_lists_the_names_where_none_fits():
 
 
 def test_names_of_experiments_are_unique():
-    assert len(experiments._table()) == len(EXPERIMENTS)
+    assert len(experiments._all()) == len(EXPERIMENTS)

@@ -36,7 +36,8 @@ def test_trial_is_recorded_without_anything_of_the_test_set(small_search, monkey
     assert set(record) == {
         "model",
         "trial",
-        "settings",
+        "seed",
+        "config",
         "history",
         "training_flops",
         "backend",
@@ -44,7 +45,7 @@ def test_trial_is_recorded_without_anything_of_the_test_set(small_search, monkey
         "versions",
         "code_version",
     }
-    assert record["settings"]["learning_rate"] == recipes.drawn(3).learning_rate
+    assert record["config"]["learning_rate"] == recipes.drawn(3).learning_rate
     assert [row["epoch"] for row in record["history"]] == [1, 2]
     macs = 48 * 32 + 32 * 10
     split = tiny.split()
@@ -73,13 +74,24 @@ def test_interrupted_trial_goes_on(small_search, monkeypatch, capsys):
         with pytest.raises(KeyboardInterrupt):
             search.run_trial("tiny", 1)
     assert runs.trials() == []
+    capsys.readouterr()
     resumed = search.run_trial("tiny", 1)["history"]
-    assert "epoch 2/2" in capsys.readouterr().out.splitlines()[-1]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "epoch 2/2" in line
 
     runs.trial_file("tiny", 1).unlink()
     through = search.run_trial("tiny", 1)["history"]
     for one, other in zip(resumed, through, strict=True):
         assert one | {"seconds": 0} == other | {"seconds": 0}
+
+
+def test_a_diverging_trial_is_a_result(small_search, monkeypatch):
+    def diverge(*arguments):
+        raise FloatingPointError("loss became nan in epoch 1: lower the learning rate")
+
+    monkeypatch.setattr(training, "fit", diverge)
+    assert search.run_trial("tiny", 4)["history"] == []
+    assert [record["trial"] for record in runs.trials()] == [4]
 
 
 def test_recorded_trial_is_left_alone(small_search):

@@ -79,7 +79,7 @@ def test_trials_show_settings_and_the_first_best_epoch(tmp_path):
     record = {
         "model": "vit",
         "trial": 3,
-        "settings": asdict(recipes.drawn(3)),
+        "config": asdict(recipes.drawn(3)),
         "history": history,
         "training_flops": 2_500_000_000_000_000,
     }
@@ -91,4 +91,6 @@ def test_trials_show_settings_and_the_first_best_epoch(tmp_path):
     assert (row["validation accuracy"], row["best epoch"]) == (0.6, 2)
     drawn = recipes.drawn(3)
     assert row["learning rate"] == drawn.learning_rate
+    shown = set(row.index) | {"mixing", "warmup"}  # mixup and cutmix; warmup epochs
+    assert {key.replace("_", " ") for key in recipes.SPACE} <= shown
     assert tuple(row["randaugment"]) == drawn.augmentation.randaugment

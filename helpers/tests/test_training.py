@@ -105,13 +105,19 @@ test_training.train_until_killed({when!r}, {name!r}, Path({str(resume)!r}))
     assert_same(resumed, through if name == "tiny" else fit(name=name))
 
 
+@pytest.mark.parametrize("other", [{"seed": 1}, {"name": "another"}])
+def test_resume_file_of_another_training_is_refused(left_over, other):
+    with pytest.raises(ValueError, match="another model, seed or backend: delete it"):
+        fit(resume=left_over, **other)
+
+
 def test_finished_resume_file_gives_the_result_without_training(left_over, through, capsys):
     assert_same(fit(resume=left_over), through)
     assert capsys.readouterr().out == ""
 
 
 def test_resume_file_of_other_settings_is_refused(left_over):
-    with pytest.raises(ValueError, match="other settings of this recipe: delete it"):
+    with pytest.raises(ValueError, match="another model, seed or backend: delete it"):
         fit(replace(tiny.RECIPE, epochs=5), resume=left_over)
 
 
@@ -269,6 +275,8 @@ def averaged(tmp_path_factory):
     settings = replace(tiny.RECIPE, average=0.8, label_smoothing=0.1, select="loss")
     stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: exit_after(epoch))
 
+    seed_everything = training._seed_everything
+
     def exit_after(epoch):
         if epoch == 1:
             raise KeyboardInterrupt
@@ -277,7 +285,13 @@ def averaged(tmp_path_factory):
         patch.setattr(training, "Progress", lambda *a: stop)
         with pytest.raises(KeyboardInterrupt):
             fit(settings, resume=resume)
-    return fit(settings), fit(settings, resume=resume)
+        seeds = []
+        patch.setattr(
+            training, "_seed_everything", lambda *a: seeds.append(a[2]) or seed_everything(*a)
+        )
+        resumed = fit(settings, resume=resume)
+    assert seeds == [2, 3]  # the epochs that were left
+    return fit(settings), resumed
 
 
 def test_averaging_goes_on_where_it_was_stopped(averaged):
@@ -310,7 +324,7 @@ def test_average_by_hand(monkeypatch):
 @pytest.mark.parametrize(("optimizer", "decay"), [("adam", None), ("adamw", 0.05), ("sgd", 0.05)])
 def test_optimizer_with_a_constant_rate(optimizer, decay):
     model = tiny.new_model()
-    settings = Recipe(epochs=2, optimizer=optimizer, learning_rate=0.01, weight_decay=0.05)
+    settings = Recipe(epochs=2, optimizer=optimizer, learning_rate=0.01, weight_decay=decay or 0.0)
     training._compile(model, settings, steps=5, classes=10)
     assert type(model.optimizer).__name__.lower() == optimizer
     assert model.optimizer.weight_decay == decay
