@@ -7,7 +7,7 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from helpers import experiments, runs
+from helpers import experiments, recipes, runs
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -27,6 +27,24 @@ def main(arguments: list[str] | None = None) -> int:
     )
     command.set_defaults(run=train)
 
+    command = commands.add_parser("search", help="run the trials that choose `matched` recipes")
+    command.add_argument("models", nargs="*", default=recipes.SEARCHED, metavar="MODEL")
+    command.add_argument(
+        "--trials",
+        type=int,
+        nargs="+",
+        default=range(recipes.TRIALS),
+        metavar="K",
+        help=f"0 to {recipes.TRIALS - 1} (default: all)",
+    )
+    command.add_argument(
+        "--jobs",
+        type=int,
+        default=os.cpu_count(),
+        help="side by side (default: a core each)",
+    )
+    command.set_defaults(run=search)
+
     command = commands.add_parser("evaluate", help="scores of a recorded run, from its logits")
     command.add_argument("name", help="an experiment's name")
     command.add_argument("--seed", type=int, default=0)
@@ -38,14 +56,22 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--seed", type=int, default=0)
     command.set_defaults(run=export)
 
-    command = commands.add_parser("readme", help="write the README's table from recorded runs")
+    command = commands.add_parser("readme", help="write the README's results from recorded runs")
     command.set_defaults(run=readme)
+
+    command = commands.add_parser("bench", help="speed and memory against native peers")
+    command.set_defaults(run=bench)
 
     options = parser.parse_args(arguments)
     try:
         return options.run(options) or 0
     except KeyboardInterrupt:
-        print("stopped; the same command goes on from the last epoch", file=sys.stderr)
+        again = (
+            "; the same command goes on from the last epoch"
+            if options.run in (train, search)
+            else ""
+        )
+        print("stopped" + again, file=sys.stderr)
         return 130
     except (ValueError, RuntimeError, OSError, ArithmeticError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -75,8 +101,6 @@ def train(options) -> int:
     Small models leave half of a second core idle: two runs of one thread each get through
     more images than one run of two threads.
     """
-    if options.jobs < 1:
-        raise ValueError(f"--jobs is {options.jobs}: at least one run has to go on at a time")
     todo = []
     for experiment in experiments.find(options.pattern):
         for seed in options.seeds:
@@ -84,26 +108,73 @@ def train(options) -> int:
                 print(f"{experiment.name} seed {seed}: recorded already")
             else:
                 todo.append((experiment, seed))
-    if len(todo) <= 1 or options.jobs == 1:
+
+    def one(experiment, seed):
         from helpers import training  # loads the backend, which takes seconds
 
-        for experiment, seed in todo:
-            _report(training.train(experiment, seed))
+        _report(training.train(experiment, seed))
+
+    commands = [["train", experiment.name, "--seeds", str(seed)] for experiment, seed in todo]
+    return _side_by_side(one, todo, commands, options.jobs)
+
+
+def search(options) -> int:
+    """Run the trials that are missing, several side by side."""
+    unknown = set(options.models) - set(recipes.SEARCHED)
+    if unknown:
+        raise ValueError(
+            f"no search for {', '.join(unknown)}: choose from {', '.join(recipes.SEARCHED)}"
+        )
+    todo = []
+    for trial in options.trials:
+        recipes.drawn(trial)  # refuses one that there is not
+        for model in options.models:
+            if runs.trial_file(model, trial).exists():
+                print(f"{model} trial {trial}: recorded already")
+            else:
+                todo.append((model, trial))
+
+    def one(model, trial):
+        from helpers import search
+
+        accuracies = [epoch["val_accuracy"] for epoch in search.run_trial(model, trial)["history"]]
+        result = f"validation accuracy {max(accuracies):.4f}" if accuracies else "diverged"
+        print(f"{model} trial {trial}: recorded, {result}", flush=True)
+
+    commands = [["search", model, "--trials", str(trial)] for model, trial in todo]
+    return _side_by_side(one, todo, commands, options.jobs)
+
+
+def _side_by_side(one, todo, commands, jobs) -> int:
+    """Do `one(*item)` for each item to do, or, where several go on at a time, its command.
+
+    Each command gets a process of its own with its share of the cores.
+    """
+    if jobs < 1:
+        raise ValueError(f"--jobs is {jobs}: at least one run has to go on at a time")
+    if len(todo) <= 1 or jobs == 1:
+        for item in todo:
+            one(*item)
         return 0
-    with ThreadPoolExecutor(options.jobs) as pool:
+    jobs = min(jobs, len(todo))  # so that few runs share all cores
+    with ThreadPoolExecutor(jobs) as pool:
         # abs: a process that was killed ends with the signal's number, negative.
-        return max(map(abs, pool.map(lambda job: _train_apart(*job, options.jobs), todo)))
+        return max(map(abs, pool.map(lambda command: _apart(command, jobs), commands)))
 
 
-def _train_apart(experiment, seed, jobs) -> int:
-    """Train one run in a process of its own, which gets its share of the cores."""
+def _apart(command, jobs) -> int:
+    """One of this module's commands in a process of its own, and its exit status."""
     threads = str(max(1, os.cpu_count() // jobs))
     limits = dict.fromkeys(
         ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), threads
     )
-    command = [sys.executable, "-m", "helpers", "train", experiment.name, "--seeds", str(seed)]
     # A pipe, so that each run prints lines instead of a bar of its own.
-    process = subprocess.Popen(command, env=os.environ | limits, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "helpers", *command],
+        env=os.environ | limits,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
     for line in process.stdout:
         print(line, end="", flush=True)
     return process.wait()
@@ -139,10 +210,17 @@ def export(options) -> None:
 
 
 def readme(options) -> None:
-    """Bring the README's table up to date with the recorded runs."""
-    from helpers import tables
+    """Bring the README's results up to date with the recorded runs."""
+    from helpers import readme
 
-    print("README.md: " + ("table written" if tables.update_readme() else "up to date already"))
+    print("README.md: " + ("results written" if readme.update() else "up to date already"))
+
+
+def bench(options) -> None:
+    """Measure on an otherwise idle machine; takes minutes, and writes figures/bench.*."""
+    from helpers import bench, tables
+
+    print(tables.markdown(bench.run()), end="")
 
 
 def _report(run) -> None:

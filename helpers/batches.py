@@ -2,8 +2,10 @@
 
 import numpy as np
 
-from helpers.augmentation import mix
+from helpers.augmentation import mirror
 from helpers.backend import keras
+
+MIRRORED = 2**31  # no epoch: a random stream of its own
 
 
 class Batches(keras.utils.PyDataset):
@@ -21,11 +23,14 @@ class Batches(keras.utils.PyDataset):
         augmentation: applied to each image anew in each epoch.
         seed: of order and augmentation.
         class_weights: (C,) floats; each image's loss is multiplied by its class's.
+        label_smoothing: share of each label that is spread evenly over all classes (Szegedy et
+            al. 2016, section 7).
 
-    A batch is (images, one-hot labels float32 (n, C)), with class weights also (n,) floats.
+    A batch is (images, labels float32 (n, C)), with class weights also (n,) floats.  Labels are
+    one-hot where nothing mixes or smooths them.
 
     Raises:
-        ValueError: class weights together with mixup: a mixed label has no one class.
+        ValueError: class weights together with mixup or cutmix: a mixed label has no one class.
     """
 
     def __init__(
@@ -38,14 +43,19 @@ class Batches(keras.utils.PyDataset):
         augmentation,
         seed,
         class_weights=None,
+        label_smoothing=0.0,
     ):
         super().__init__()
-        if class_weights is not None and augmentation.mixup:
-            raise ValueError("class weights need one class per image: leave out mixup, or weights")
+        if class_weights is not None and augmentation.mixes:
+            raise ValueError(
+                "class weights need one class per image: leave out mixup and cutmix, or weights"
+            )
         self.images, self.labels, self.index = images, labels, index
         self.number_of_classes = number_of_classes
         self.batch_size, self.augmentation = batch_size, augmentation
         self.seed, self.class_weights = seed, class_weights
+        self.label_smoothing = label_smoothing
+        self._first_mirrored = np.random.default_rng((seed, MIRRORED)).random(len(images)) < 0.5
         self.epoch = 0
 
     @property
@@ -65,10 +75,13 @@ class Batches(keras.utils.PyDataset):
             raise IndexError(f"batch {step} of {len(self)}")
         chosen = self._order[step * self.batch_size : (step + 1) * self.batch_size]
         rng = np.random.default_rng((self.seed, self.epoch, step))
-        images = self.augmentation(self.images[chosen], rng)
+        images = self.images[chosen]
+        if self.augmentation.flip == "alternating":
+            images = mirror(images, self._first_mirrored[chosen] ^ bool(self.epoch % 2))
+        images = self.augmentation(images, rng)
         labels = one_hot(self.labels[chosen], self.number_of_classes)
-        if self.augmentation.mixup:
-            images, labels = mix(images, labels, self.augmentation.mixup, rng)
+        images, labels = self.augmentation.mix(images, labels, rng)
+        labels += self.label_smoothing * (1 / self.number_of_classes - labels)
         if self.class_weights is None:
             return images, labels
         return images, labels, np.asarray(self.class_weights, np.float32)[self.labels[chosen]]

@@ -10,6 +10,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ROOT / "figures"
 RUNS = FIGURES / "runs"
+SEARCH = FIGURES / "search"
 SAMPLE = Path(__file__).resolve().parent / "sample"
 
 

@@ -18,7 +18,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from sklearn.model_selection import train_test_split
 
 from helpers import config
 
@@ -229,6 +228,8 @@ def training_images(variant: str) -> int:
 
 def split(labels: np.ndarray, seed: int, fraction: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
     """Stratified positions for training and, `fraction` of them, validation; both sorted."""
+    from sklearn.model_selection import train_test_split  # takes a second to load
+
     _check_fraction(fraction)
     try:
         train, val = train_test_split(

@@ -44,6 +44,7 @@ _MODELS = {
     "cnn_baseline": _Look("CNN baseline", "#56B4E9", "o"),
     "resnet20": _Look("ResNet-20", "#0072B2", "o"),
     "resnet18": _Look("ResNet-18", "#0A2A5E", "o"),
+    "fast_cnn": _Look("Fast CNN", "#7200CC", "o"),
     "vit": _Look("ViT", "#D55E00", "s"),
     "vit_lite": _Look("ViT-Lite-7/4", "#F0A500", "s"),
     "vit_128": _Look("ViT at 128 px", "#7F2A00", "s"),
@@ -339,7 +340,9 @@ def accuracy_against(
     axes.set(xlabel=_AXIS_LABELS.get(x, x), ylabel=_AXIS_LABELS.get(y, y))
     axes.margins(0.09, 0.12)
     axes.grid(visible=True)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    within_a_decade = frame[x].max() < 10 * frame[x].min()
+    ticks = (1, 1.5, 2, 3, 4, 6, 8) if within_a_decade else (1, 2, 5)
+    axes.xaxis.set_major_locator(LogLocator(subs=ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     _name_points(axes, frame, x, y, low, high)
@@ -368,6 +371,31 @@ def scores_with_intervals(
         axes.annotate(text, (1.02, position), **beside)
     axes.set_yticks(range(len(frame)), [_look(name).label for name in frame[label]])
     axes.set(xlabel=xlabel, ylim=(-0.6, len(frame) - 0.4))
+    axes.grid(axis="x")
+    return figure
+
+
+def trials(frame: pd.DataFrame) -> Figure:
+    """Draw each trial's validation accuracy, a line a model, as a disc with the trial's number.
+
+    `frame` has the columns `model`, `trial` and `validation accuracy`, a row a trial; models stand
+    in order of their best one. The same number is the same recipe on every line.
+    """
+    column = "validation accuracy"
+    _check_columns(frame, ["model", "trial", column])
+    best = frame.groupby("model")[column].max().sort_values(ascending=False)
+    figure, axes = _figure(height=0.9 + 0.5 * len(best))
+    for line, model in enumerate(best.index):
+        rows = frame[frame["model"] == model].sort_values(column)
+        axes.hlines(line, rows[column].min(), rows[column].max(), color=colour(model), lw=2)
+        for _, row in rows.iterrows():  # the best one last, on top
+            axes.plot(row[column], line, "o", ms=14, color=colour(model), mec="white")
+            text = str(row["trial"])
+            axes.annotate(
+                text, (row[column], line), ha="center", va="center", color="white", fontsize=8
+            )
+    axes.set(xlabel="Validation accuracy", ylim=(len(best) - 0.4, -0.6))
+    axes.set_yticks(range(len(best)), [label(model) for model in best.index])
     axes.grid(axis="x")
     return figure
 

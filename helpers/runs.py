@@ -6,12 +6,16 @@
 `history.csv`        a row an epoch
 `predictions.npz`    `test_logits` float16 in the test set's order; `val_logits`, `val_index`
 `model.weights.h5`   the chosen weights, where they are small enough to keep
+
+A trial of the search for a recipe is one file, `<search>/<model>/trial<k>.json`, without weights,
+predictions or anything of the test set.
 """
 
 import json
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from functools import cached_property
@@ -19,6 +23,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from filelock import FileLock, Timeout
 
 from helpers import config
 
@@ -82,6 +87,29 @@ def folder(name: str, seed: int, root: Path | None = None) -> Path:
     return (root or config.RUNS) / name / f"seed{seed}"
 
 
+def resume_file(target: Path) -> Path:
+    """What training that will be recorded at `target` goes on from."""
+    return target.with_suffix(".resume.npz")
+
+
+@contextmanager
+def sole_writer(target: Path):
+    """While it lasts, no other process trains what will be recorded at `target`.
+
+    Raises:
+        FileExistsError: it is recorded already.
+        RuntimeError: another process is training it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(target.with_suffix(".lock")).acquire(blocking=False):
+            if target.exists():
+                raise FileExistsError(f"{target} is recorded already: delete it to train it anew")
+            yield
+    except Timeout:
+        raise RuntimeError(f"another process is training what {target} will record") from None
+
+
 def write(
     info: Mapping,
     history: pd.DataFrame,
@@ -141,4 +169,26 @@ def recorded(pattern: str = "*", root: Path | None = None) -> list[Run]:
     found = [Run(path.parent) for path in (root or config.RUNS).glob("*/*/*/seed*[0-9]/run.json")]
     return sorted(
         (run for run in found if fnmatch(run.name, pattern)), key=lambda run: (run.name, run.seed)
+    )
+
+
+def trial_file(model: str, trial: int, root: Path | None = None) -> Path:
+    """Where a trial of the search is, or will be, recorded (default root: `figures/search`)."""
+    return (root or config.SEARCH) / model / f"trial{trial}.json"
+
+
+def write_trial(record: Mapping, root: Path | None = None) -> None:
+    """Record a trial: a mapping with its `model` and `trial`, its `config` and its `history`."""
+    path = trial_file(record["model"], record["trial"], root)
+    beside = path.with_suffix(".writing")
+    beside.write_text(json.dumps(record, indent=2) + "\n")
+    os.replace(beside, path)
+
+
+def trials(root: Path | None = None) -> list[dict]:
+    """All recorded trials, sorted by model and number."""
+    found = (root or config.SEARCH).glob("*/trial*[0-9].json")
+    return sorted(
+        (json.loads(path.read_text()) for path in found),
+        key=lambda record: (record["model"], record["trial"]),
     )

@@ -10,8 +10,15 @@ import pandas as pd
 from helpers import config, data, metrics, plots, runs
 
 SCORES = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "roc_auc_ovr", "nll", "ece"]
-README = config.ROOT / "README.md"
-BEGIN, END = "<!-- results: python -m helpers readme -->", "<!-- end of results -->"
+
+SEARCHED_SETTINGS = [
+    "learning_rate",
+    "weight_decay",
+    "schedule",
+    "warmup_epochs",
+    "label_smoothing",
+    "average",
+]
 
 
 def save(frame: pd.DataFrame, name: str, digits: int = 4) -> pd.DataFrame:
@@ -72,6 +79,28 @@ def all_runs(pattern: str = "*", root: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def trials(root: Path | None = None) -> pd.DataFrame:
+    """A row a trial of the search: its settings, and its best epoch on validation.
+
+    Of a trial that diverged the accuracy is NaN.
+    """
+    rows = []
+    for record in runs.trials(root):
+        settings, augmentation = record["config"], record["config"]["augmentation"]
+        diverged = {"val_accuracy": np.nan, "epoch": 0}
+        # The first of equals.
+        best = max(record["history"], key=lambda epoch: epoch["val_accuracy"], default=diverged)
+        rows.append(
+            {key: record[key] for key in ("model", "trial")}
+            | {"validation accuracy": best["val_accuracy"], "best epoch": best["epoch"]}
+            | {"PFLOP": record["training_flops"] / 1e15}
+            | {key.replace("_", " "): settings[key] for key in SEARCHED_SETTINGS}
+            | {key: augmentation[key] for key in ("crop", "cutout", "randaugment")}
+            | {key: augmentation[key] for key in ("mixup", "cutmix")}
+        )
+    return pd.DataFrame(rows)
+
+
 def scores(chosen: Sequence[runs.Run]) -> pd.DataFrame:
     """A row a run, by the model's display name: validation accuracy and all test scores."""
     rows = [
@@ -122,54 +151,3 @@ def paired(pairs: Sequence[tuple[runs.Run, runs.Run]], labels: np.ndarray) -> pd
 
 def _accuracy(predictions, labels):
     return np.mean(predictions == labels)
-
-
-def results(root: Path | None = None) -> pd.DataFrame:
-    """The README's table: a row an experiment, test scores as mean over its seeds."""
-    frame = all_runs("*", root)
-    if frame.empty:
-        return frame
-    rows = []
-    for _, group in frame.groupby("experiment", sort=False):
-        first = group.iloc[0]
-        percent = 100 * group["accuracy"]
-        accuracy = f"{percent.mean():.2f}"
-        if len(group) > 1:
-            accuracy += f" ± {percent.std():.2f}"
-        rows.append(
-            {
-                "data": first["data"],
-                "model": plots.label(first["model"]),
-                "recipe": first["recipe"],
-                "seeds": len(group),
-                "parameters": f"{first['parameters'] / 1e6:.2f}M",
-                "MACs": f"{first['macs'] / 1e6:.1f}M",
-                "epochs": first["epochs_run"],
-                "test accuracy": accuracy + " %",
-                "macro F1": f"{group['macro_f1'].mean():.3f}",
-                "ROC AUC": f"{group['roc_auc_ovr'].mean():.4f}",
-                "_order": (first["data"], -percent.mean()),
-            }
-        )
-    rows.sort(key=lambda row: row.pop("_order"))
-    return pd.DataFrame(rows).set_index("data")
-
-
-def update_readme() -> bool:
-    """Write the table of recorded runs between the README's markers; True if that changed it.
-
-    Raises:
-        ValueError: the README lacks the markers.
-    """
-    text = README.read_text()
-    fresh = with_results(text)
-    README.write_text(fresh)
-    return fresh != text
-
-
-def with_results(text: str) -> str:
-    """A text with what stands between the markers replaced by the table of recorded runs."""
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"README.md needs the lines {BEGIN!r} and {END!r} around its table")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{markdown(results())}\n{END}{rest.split(END)[1]}"

@@ -2,28 +2,26 @@
 
 import json
 import os
-import platform
-import subprocess
 import time
 import zipfile
 from dataclasses import dataclass
 from functools import cache
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 
-from helpers import config, data, metrics, runs
+from helpers import data, metrics, provenance, runs
 from helpers.backend import keras, on_gpu
 from helpers.batches import Batches, one_hot
-from helpers.experiments import Experiment, Recipe
-from helpers.models import build, macs, trainable_parameters
+from helpers.experiments import Experiment
+from helpers.models import adapt_whitening, build, macs, trainable_parameters, training_flops
 from helpers.progress import Progress
+from helpers.recipes import Recipe
 
 # Convolutions run at half speed under XLA on a CPU, the ViT's dense layers a third faster.
 XLA_ON_CPU = ("vit",)
+WHITENED = 1000  # training images that a whitening layer is computed from
 
 
 @dataclass(frozen=True)
@@ -59,6 +57,23 @@ class MacroRecall(keras.metrics.Metric):
         return ops.sum(recall) / ops.maximum(ops.sum(seen), 1.0)
 
 
+class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
+    """From zero to `peak` in `warmup_steps`, then to zero at `steps`; Keras has none with both."""
+
+    def __init__(self, peak: float, steps: int, warmup_steps: int):
+        self.peak, self.steps, self.warmup_steps = peak, steps, warmup_steps
+
+    def __call__(self, step):
+        step = keras.ops.cast(step, "float32")
+        fraction = (self.steps - step) / (self.steps - self.warmup_steps)
+        if self.warmup_steps:
+            fraction = keras.ops.minimum(fraction, step / self.warmup_steps)
+        return self.peak * keras.ops.maximum(fraction, 0.0)
+
+    def get_config(self):
+        return {"peak": self.peak, "steps": self.steps, "warmup_steps": self.warmup_steps}
+
+
 class Keeper(keras.callbacks.Callback):
     """Seeds each epoch, keeps the best weights, stops early, and saves what resuming needs.
 
@@ -84,10 +99,10 @@ class Keeper(keras.callbacks.Callback):
             raise ValueError(
                 f"{self.resume} is damaged ({error}): delete it to start over"
             ) from error
-        if state["settings"] != repr(self.settings):
+        if state["of"] != self._of():
             raise ValueError(
-                f"{self.resume} was left by other settings of this recipe: delete it to "
-                "start over, or give the changed recipe a new name"
+                f"{self.resume} was left by other settings of this recipe, another model, seed "
+                "or backend: delete it to start over, or go back to those"
             )
         self.history = state["history"]
         self.best = _numbered(saved, "best")
@@ -105,11 +120,15 @@ class Keeper(keras.callbacks.Callback):
     def on_test_begin(self, logs=None):
         self._seconds = time.perf_counter() - self._started  # of training alone
 
+    def on_test_end(self, logs=None):
+        self._validated = self.model.get_weights()  # their average, where the recipe has one
+
     def on_epoch_end(self, epoch, logs=None):
-        if not np.isfinite(logs["loss"]):
-            raise FloatingPointError(
-                f"the loss became {logs['loss']} in epoch {epoch + 1}: lower the learning rate"
-            )
+        for loss in ("loss", "val_loss"):
+            if not np.isfinite(logs[loss]):
+                raise FloatingPointError(
+                    f"{loss} became {logs[loss]} in epoch {epoch + 1}: lower the learning rate"
+                )
         row = {
             "epoch": epoch + 1,
             "loss": logs["loss"],
@@ -124,7 +143,7 @@ class Keeper(keras.callbacks.Callback):
             {key: float(value) for key, value in row.items()} | {"epoch": epoch + 1}
         )
         if best_epoch(self.history, self.settings) == epoch + 1:
-            self.best = self.model.get_weights()
+            self.best = self._validated
         if self.resume is not None:
             self._save()
         if self.is_finished():
@@ -144,8 +163,13 @@ class Keeper(keras.callbacks.Callback):
                 since += 1
         return since >= self.settings.patience
 
+    def _of(self):
+        """What a resume file belongs to."""
+        backend = keras.backend.backend()
+        return repr((self.settings, self.model.name, self.batches.seed, backend))
+
     def _save(self):
-        state = {"settings": repr(self.settings), "history": self.history}
+        state = {"of": self._of(), "history": self.history}
         arrays = {"state": np.array(json.dumps(state))}
         optimizer = [keras.ops.convert_to_numpy(v) for v in self.model.optimizer.variables]
         for key, values in (
@@ -188,7 +212,7 @@ def fit(
 
     Raises:
         FloatingPointError: the loss is not finite.
-        ValueError: the resume file is damaged, or belongs to other settings.
+        ValueError: the resume file is damaged, or belongs to another training.
     """
     classes = len(split.data.classes)
     weights = None
@@ -203,7 +227,9 @@ def fit(
         settings.augmentation,
         seed,
         weights,
+        settings.label_smoothing,
     )
+    adapt_whitening(model, split.data.x_train[split.train_index[:WHITENED]])
     _compile(model, settings, len(batches), classes)
     keeper = Keeper(settings, batches, resume)
     keeper.set_model(model)
@@ -211,6 +237,8 @@ def fit(
     if not keeper.is_finished():
         progress = Progress(title, settings.epochs)
         progress.done = len(keeper.history)
+        # Behind the keeper, which has to see the averages before they are swapped out again.
+        averaging = [keras.callbacks.SwapEMAWeights()] if settings.average else []
         model.fit(
             batches,
             validation_data=(split.x_val, one_hot(split.y_val, classes)),
@@ -219,7 +247,7 @@ def fit(
             initial_epoch=len(keeper.history),
             shuffle=False,
             verbose=0,
-            callbacks=[keeper, progress],
+            callbacks=[keeper, *averaging, progress],
         )
     model.set_weights(keeper.best)
     history = pd.DataFrame(keeper.history)
@@ -235,22 +263,15 @@ def train(experiment: Experiment, seed: int, root: Path | None = None) -> runs.R
         helpers.data.DataError: the whole data set is not to be had.
     """
     target = runs.folder(experiment.name, seed, root)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(target.with_suffix(".lock"))
-    try:
-        with lock.acquire(blocking=False):
-            if target.exists():
-                raise FileExistsError(f"{target} is recorded already: delete it to train it anew")
-            return _train_and_record(experiment, seed, target, root)
-    except Timeout:
-        raise RuntimeError(f"another process is training {experiment.name} seed {seed}") from None
+    with runs.sole_writer(target):
+        return _train_and_record(experiment, seed, target, root)
 
 
 def _train_and_record(experiment, seed, target, root):
-    code_version = _code_version()  # now: the files may change while training goes on
+    code_version = provenance.code_version()  # now: the files may change while training goes on
     split = data.prepare(experiment.data, seed)
     model = new_model(experiment, seed, len(split.data.classes))
-    resume = target.with_suffix(".resume.npz")
+    resume = runs.resume_file(target)
     title = f"{experiment.name} seed {seed}"
     fitted = fit(model, experiment.settings, split, seed, title, resume)
 
@@ -272,8 +293,8 @@ def _train_and_record(experiment, seed, target, root):
         "best_epoch": fitted.best_epoch,
         "seconds_training": round(seconds, 1),
         "images_per_second": round(images / seconds, 1),
-        "versions": _versions(),
-        "hardware": _hardware(),
+        "versions": provenance.versions(),
+        "hardware": provenance.hardware(),
         "data_sha256": dict(split.data.sha256),
         "code_version": code_version,
         "validation": metrics.scores(val_logits, split.y_val),
@@ -292,13 +313,10 @@ def _train_and_record(experiment, seed, target, root):
 
 
 def estimate_seconds(experiment: Experiment) -> float:
-    """About how long a run would take here: its FLOPs at half the rate of a matrix product.
-
-    A training step costs three times its forward pass, each MAC two operations.
-    """
+    """About how long a run would take here: its FLOPs at half the rate of a matrix product."""
     model = new_model(experiment, 0, 100 if experiment.data == "cifar100" else 10)
     images = data.training_images(experiment.data) * experiment.settings.epochs
-    return 6 * macs(model) * images / (0.5 * _matrix_product_rate())
+    return training_flops(macs(model), images) / (0.5 * _matrix_product_rate())
 
 
 @cache
@@ -362,19 +380,7 @@ def predict_logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
 
 
 def _compile(model, settings, steps, classes):
-    rate = settings.learning_rate
-    if settings.schedule == "cosine":
-        warmup = settings.warmup_epochs * steps
-        rate = keras.optimizers.schedules.CosineDecay(
-            initial_learning_rate=0.0 if warmup else rate,
-            decay_steps=settings.epochs * steps - warmup,
-            warmup_target=rate if warmup else None,
-            warmup_steps=warmup,
-        )
-    if settings.optimizer == "adamw":
-        optimizer = keras.optimizers.AdamW(rate, weight_decay=settings.weight_decay)
-    else:
-        optimizer = keras.optimizers.Adam(rate)
+    optimizer = _optimizer(settings, _learning_rate(settings, steps))
     optimizer.build(model.trainable_variables)
     model.compile(
         optimizer,
@@ -382,6 +388,33 @@ def _compile(model, settings, steps, classes):
         metrics=["accuracy", MacroRecall(classes)],
         jit_compile=_use_xla(model),
     )
+
+
+def _optimizer(settings, rate):
+    options = {"learning_rate": rate}
+    if settings.average:
+        options |= {"use_ema": True, "ema_momentum": settings.average}
+    if settings.optimizer == "adam":
+        return keras.optimizers.Adam(**options)
+    options["weight_decay"] = settings.weight_decay
+    if settings.optimizer == "adamw":
+        return keras.optimizers.AdamW(**options)
+    return keras.optimizers.SGD(momentum=settings.momentum, nesterov=True, **options)
+
+
+def _learning_rate(settings, steps):
+    """The recipe's peak, or its schedule over all epochs of so many steps."""
+    peak = settings.learning_rate
+    total, warmup = settings.epochs * steps, settings.warmup_epochs * steps
+    if settings.schedule == "linear":
+        return LinearDecay(peak, total, warmup)
+    if settings.schedule == "cosine" and warmup:
+        return keras.optimizers.schedules.CosineDecay(
+            0.0, total - warmup, warmup_target=peak, warmup_steps=warmup
+        )
+    if settings.schedule == "cosine":
+        return keras.optimizers.schedules.CosineDecay(peak, total)
+    return peak
 
 
 def _use_xla(model):
@@ -400,42 +433,3 @@ def _seed_everything(model, seed, epoch):
 
 def _numbered(arrays, prefix):
     return [arrays[key] for key in sorted(arrays) if key.startswith(f"{prefix}_")]
-
-
-def _versions():
-    backend = keras.backend.backend()
-    return {"python": platform.python_version()} | {
-        package: version(package) for package in ("keras", backend, "numpy")
-    }
-
-
-def _hardware():
-    return {"cpu": _cpu(), "cores": os.cpu_count(), "gpu": _gpu()}
-
-
-def _cpu():
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
-
-
-def _gpu():
-    if not on_gpu():
-        return None
-    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-
-
-def _code_version():
-    """The commit, marked where `helpers` differs from it; the package's version outside git."""
-    git = ["git", "-C", str(config.ROOT)]
-    try:
-        commit = subprocess.run(
-            [*git, "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run([*git, "diff", "--quiet", "HEAD", "--", "helpers"]).returncode
-    except (OSError, subprocess.CalledProcessError):
-        return version("helpers")
-    return commit + ("+changes" if changed else "")

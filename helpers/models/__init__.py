@@ -4,13 +4,15 @@ Importing this package registers every custom layer, so that a saved `.keras` fi
 """
 
 from helpers.backend import keras
-from helpers.models import cnn, hybrid, vit
-from helpers.models.counting import layer_table, macs, trainable_parameters
+from helpers.models import cnn, fast, hybrid, vit
+from helpers.models.counting import layer_table, macs, trainable_parameters, training_flops
+from helpers.models.fast import adapt_whitening
 
 BUILDERS = {
     "cnn_baseline": cnn.cnn_baseline,
     "resnet20": cnn.resnet20,
     "resnet18": cnn.resnet18,
+    "fast_cnn": fast.fast_cnn,
     "vit": vit.vit,
     "vit_lite": vit.vit_lite,
     "vit_128": vit.vit_128,
@@ -19,7 +21,15 @@ BUILDERS = {
     "cct": hybrid.cct,
 }
 
-__all__ = ["BUILDERS", "build", "layer_table", "macs", "trainable_parameters"]
+__all__ = [
+    "BUILDERS",
+    "adapt_whitening",
+    "build",
+    "layer_table",
+    "macs",
+    "trainable_parameters",
+    "training_flops",
+]
 
 
 def build(name: str, classes: int = 10, **options) -> keras.Model:

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from helpers.backend import keras
+from helpers.models.fast import Whitening
 from helpers.models.layers import AttentionMix, AttentionWeights, SequencePooling
 
 
@@ -22,6 +23,14 @@ def macs(model: keras.Model) -> int:
     return sum(_layer_macs(layer) for layer in model.layers)
 
 
+def training_flops(macs: int, images: int) -> int:
+    """Operations to train on so many images, each as often as it comes.
+
+    A step costs three times its forward pass, a MAC two operations.
+    """
+    return 6 * macs * images
+
+
 def layer_table(model: keras.Model) -> pd.DataFrame:
     """A row for each layer that changes the shape or computes: output shape, parameters, MACs."""
     rows = []
@@ -36,7 +45,7 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
 
 def _layer_macs(layer) -> int:
     layers = keras.layers
-    if isinstance(layer, layers.Conv2D):
+    if isinstance(layer, layers.Conv2D | Whitening):
         return math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)
     if isinstance(layer, layers.Dense):
         return math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape)

@@ -36,9 +36,10 @@ def test_nothing_is_the_default(images, rng):
         Augmentation(brightness=0.2),
         Augmentation(contrast=(0.5, 1.5)),
         Augmentation(cutout=4),
+        Augmentation(randaugment=(2, 9)),
         EVERYTHING,
     ],
-    ids=["flip", "crop", "brightness", "contrast", "cutout", "everything"],
+    ids=["flip", "crop", "brightness", "contrast", "cutout", "randaugment", "everything"],
 )
 def test_any_augmentation(images, augment):
     before = images.copy()
@@ -130,13 +131,54 @@ def test_cutout_blackens_one_square(images, rng, size):
 
 
 def test_mixup_mixes_images_and_labels_alike(rng):
-    images, labels = np.stack([grey(0, 1)[0], grey(200, 1)[0]]), np.eye(2)
+    images, labels = np.stack([grey(0, 1)[0], grey(200, 1)[0]]), np.eye(2, dtype=np.float32)
     seen = set()
     for _ in range(20):
-        mixed, mixed_labels = augmentation.mix(images, labels, 1.0, rng)
+        mixed, mixed_labels = Augmentation(mixup=1.0).mix(images, labels, rng)
         assert mixed.dtype == np.uint8
-        np.testing.assert_allclose(mixed_labels.sum(axis=1), 1)
+        assert mixed_labels.dtype == np.float32
+        np.testing.assert_allclose(mixed_labels.sum(axis=1), 1, rtol=1e-6)
         for image, label in zip(mixed, mixed_labels, strict=True):
             assert (image == np.rint(200 * label[1])).all()
             seen.add(int(image[0, 0, 0]))
     assert len(seen) > 10
+
+
+def test_cutmix_pastes_a_rectangle_and_mixes_labels_by_its_area(rng):
+    images, labels = np.stack([grey(0, 1)[0], grey(200, 1)[0]]), np.eye(2, dtype=np.float32)
+    shares = []
+    for _ in range(400):
+        mixed, mixed_labels = Augmentation(cutmix=1.0).mix(images, labels, rng)
+        assert mixed.dtype == np.uint8
+        assert mixed_labels.dtype == np.float32
+        pasted = (mixed[0] == 200).all(axis=-1)
+        assert (mixed[0][~pasted] == 0).all()
+        if pasted.any():
+            rows, columns = np.flatnonzero(pasted.any(1)), np.flatnonzero(pasted.any(0))
+            assert pasted.sum() == (np.ptp(rows) + 1) * (np.ptp(columns) + 1)
+        if not pasted.all():  # else both images are whole: exchanged, or the same again
+            assert mixed_labels[0, 1] == pytest.approx(pasted.mean(), abs=1e-6)
+        shares.append(pasted.mean())
+    np.testing.assert_array_equal(images[0], grey(0, 1)[0])
+    # Half of the draws pair each image with itself; a rectangle's area is evenly spread over
+    # [0, 1] before the border cuts it.
+    assert 0.05 < np.mean(shares) < 0.25
+    assert max(shares) > 0.6
+
+
+def test_images_are_mixed_in_one_way():
+    with pytest.raises(ValueError, match="choose mixup or cutmix"):
+        Augmentation(mixup=0.2, cutmix=1.0)
+
+
+def test_unknown_flip_is_refused():
+    with pytest.raises(ValueError, match="choose True, False or 'alternating'"):
+        Augmentation(flip="vertical")
+
+
+def test_nothing_is_mixed_by_default(images, rng):
+    labels = np.eye(200, dtype=np.float32)
+    mixed, mixed_labels = Augmentation().mix(images, labels, rng)
+    assert mixed is images
+    assert mixed_labels is labels
+    assert not Augmentation().mixes

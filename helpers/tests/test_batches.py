@@ -80,6 +80,23 @@ def test_an_image_is_augmented_anew_in_each_epoch(sample):
     assert len(set(shifts)) > 3
 
 
+def test_alternating_flip_shows_each_side_in_every_other_epoch(sample):
+    images = sample.x_train[:100]
+    augmentation = Augmentation(flip="alternating")
+    mirrored = []
+    for epoch in range(4):
+        batches = make(0, epoch, augmentation, images, index=np.arange(100))
+        order = batches._order
+        shown = passed(batches)[0][np.argsort(order)]
+        same = (shown == images).all(axis=(1, 2, 3))
+        assert ((shown == images[:, :, ::-1]).all(axis=(1, 2, 3)) | same).all()
+        mirrored.append(~same)
+    assert 30 < mirrored[0].sum() < 70
+    np.testing.assert_array_equal(mirrored[1], ~mirrored[0])
+    np.testing.assert_array_equal(mirrored[2], mirrored[0])
+    np.testing.assert_array_equal(mirrored[3], mirrored[1])
+
+
 def test_images_stay_as_they_are(sample):
     images = sample.x_train[:100].copy()
     passed(make(0, 0, Augmentation(flip=True, crop=4, cutout=8), images))
@@ -92,16 +109,27 @@ def test_class_weights_go_with_the_images():
     np.testing.assert_array_equal(of_images, weights[LABELS[images[:, 0, 0, 0]]])
 
 
-def test_class_weights_with_mixup_are_refused():
-    with pytest.raises(ValueError, match="leave out mixup"):
-        make(augmentation=Augmentation(mixup=0.2), class_weights=np.ones(4))
+@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
+def test_class_weights_with_mixed_labels_are_refused(mixing):
+    with pytest.raises(ValueError, match="leave out mixup and cutmix, or weights"):
+        make(augmentation=Augmentation(**{mixing: 0.2}), class_weights=np.ones(4))
 
 
-def test_mixup_gives_soft_labels():
-    images, labels = make(augmentation=Augmentation(mixup=1.0))[0]
+@pytest.mark.parametrize("mixing", ["mixup", "cutmix"])
+def test_mixing_gives_soft_labels(mixing):
+    images, labels = make(augmentation=Augmentation(**{mixing: 1.0}))[0]
     assert images.dtype == np.uint8
     np.testing.assert_allclose(labels.sum(axis=1), 1, rtol=1e-6)
     assert ((labels > 0) & (labels < 1)).any()
+
+
+def test_label_smoothing_by_hand():
+    images, labels = make(label_smoothing=0.2)[0]
+    classes = LABELS[images[:, 0, 0, 0]]
+    expected = np.full((16, 4), 0.05)
+    expected[np.arange(16), classes] = 0.85
+    np.testing.assert_allclose(labels, expected, rtol=1e-6)
+    assert labels.dtype == np.float32
 
 
 def test_one_hot_by_hand():

@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 from helpers import __main__ as command_line
-from helpers import data, runs, training
+from helpers import config, data, runs, search, training
 from helpers.backend import keras
 
 NAME = tiny.EXPERIMENT.name
@@ -85,6 +85,8 @@ def test_export_writes_a_model_that_loads(study, tmp_path, sample):
         (["list", "nothing/*"], "no experiment fits 'nothing/*'"),
         (["train", "nothing"], "no experiment fits 'nothing'"),
         (["train", NAME, "--jobs", "0"], "--jobs is 0"),
+        (["search", "resnet99"], "no search for resnet99: choose from cnn_baseline"),
+        (["search", "--jobs", "0"], "--jobs is 0"),
         (["evaluate", NAME, "--seed", "7"], "python -m helpers train cifar10/tiny/fast --seeds 7"),
         (["export", NAME, "model.keras", "--seed", "7"], "--seeds 7"),
         (["export", NAME, "model.h5"], "model.h5: Keras wants a name that ends in .keras"),
@@ -130,6 +132,28 @@ def test_jobs_run_side_by_side_and_relay_their_lines(children, capsys):
     assert sorted(lines) == ["done"] * 3 + [f"run {seed} epoch 1" for seed in range(3)]
     commands = sorted(command[1:] for command, _ in started)
     assert commands == [["-m", "helpers", "train", NAME, "--seeds", str(k)] for k in range(3)]
+
+
+def test_search_runs_the_trials_that_are_missing(children, monkeypatch, tmp_path):
+    monkeypatch.setattr(config, "SEARCH", tmp_path / "search")
+    done = runs.trial_file("vit", 1)
+    done.parent.mkdir(parents=True)
+    done.write_text("{}")
+    started = children("")
+    assert main("search", "vit", "cct", "--trials", 0, 1, "--jobs", 2) == 0
+    commands = sorted(command[3:] for command, _ in started)
+    assert commands == [
+        ["search", model, "--trials", trial]
+        for model, trial in (("cct", "0"), ("cct", "1"), ("vit", "0"))
+    ]
+
+
+def test_search_of_one_trial_says_what_came(empty_study, capsys, monkeypatch):
+    history = [{"val_accuracy": value} for value in (0.3, 0.5, 0.4)]
+    monkeypatch.setattr(search, "run_trial", lambda model, trial: {"history": history})
+    monkeypatch.setattr(config, "SEARCH", empty_study / "search")
+    assert main("search", "vit", "--trials", 7) == 0
+    assert capsys.readouterr().out == "vit trial 7: recorded, validation accuracy 0.5000\n"
 
 
 def test_jobs_share_the_cores(children, monkeypatch):

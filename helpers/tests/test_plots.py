@@ -101,6 +101,16 @@ def legend_texts(figure) -> list[str]:
     return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
 
 
+def searched():
+    """Eight trials of each of two models, at 0.50 to 0.57 and 0.60 to 0.67."""
+    rows = [
+        {"model": model, "trial": trial, "validation accuracy": base + trial / 100}
+        for model, base in (("vit", 0.5), ("resnet20", 0.6))
+        for trial in range(8)
+    ]
+    return pd.DataFrame(rows)
+
+
 FIGURES = {
     "class_distribution": lambda: plots.class_distribution(
         {"train": np.array([4500, 900, 4500]), "test": np.array([1000, 1000, 1000])}, CLASSES
@@ -123,6 +133,7 @@ FIGURES = {
     "scores_with_intervals": lambda: plots.scores_with_intervals(
         runs(), "accuracy", "low", "high", "model", "Test accuracy"
     ),
+    "trials": lambda: plots.trials(searched()),
     "reliability": lambda: plots.reliability(dict.fromkeys(MODELS[:4], bins())),
     "p_value_matrix": lambda: plots.p_value_matrix(np.full((9, 9), 0.01), MODELS),
     "filters": lambda: plots.filters(np.ones((3, 3, 3, 20))),
@@ -416,6 +427,15 @@ def test_scores_with_intervals_take_the_look_of_column_model():
     assert tick_texts(axes.yaxis)[0] == "vit, 30 epochs"
     assert same_color(axes.lines[0].get_color(), plots.colour("vit"))
     assert axes.lines[0].get_marker() == "s"
+
+
+def test_trials_stand_by_number_on_the_line_of_their_model():
+    axes = plots.trials(searched()).axes[0]
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["ResNet-20", "ViT"]
+    placed = {(round(text.xy[0], 2), text.xy[1]): text.get_text() for text in axes.texts}
+    assert len(placed) == 16
+    assert placed[0.63, 0] == "3"
+    assert placed[0.57, 1] == "7"
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,12 @@
 """Tables say what the recorded runs say, and the README says what the tables say."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from helpers import config, tables
+from helpers import config, recipes, runs, tables
 
 
 def test_save_writes_both_forms_rounded(tmp_path, monkeypatch):
@@ -71,11 +71,26 @@ def test_paired_counts_the_images_that_only_one_gets_right():
     assert second[["difference", "low", "high", "p (Holm)"]].tolist() == [0, 0, 0, 1]
 
 
-def test_readme_is_up_to_date_with_the_recorded_runs():
-    text = tables.README.read_text()
-    assert tables.with_results(text) == text, "stale: run python -m helpers readme"
-
-
-def test_readme_without_markers_is_refused():
-    with pytest.raises(ValueError, match="needs the lines"):
-        tables.with_results("# A README without a table\n")
+def test_trials_show_settings_and_the_first_best_epoch(tmp_path):
+    history = [
+        {"epoch": epoch, "val_accuracy": accuracy}
+        for epoch, accuracy in enumerate((0.3, 0.6, 0.5, 0.6), start=1)
+    ]
+    record = {
+        "model": "vit",
+        "trial": 3,
+        "config": asdict(recipes.drawn(3)),
+        "history": history,
+        "training_flops": 2_500_000_000_000_000,
+    }
+    path = runs.trial_file("vit", 3, tmp_path)
+    path.parent.mkdir()
+    runs.write_trial(record, tmp_path)
+    row = tables.trials(tmp_path).iloc[0]
+    assert (row["model"], row["trial"], row["PFLOP"]) == ("vit", 3, 2.5)
+    assert (row["validation accuracy"], row["best epoch"]) == (0.6, 2)
+    drawn = recipes.drawn(3)
+    assert row["learning rate"] == drawn.learning_rate
+    shown = set(row.index) | {"mixing", "warmup"}  # mixup and cutmix; warmup epochs
+    assert {key.replace("_", " ") for key in recipes.SPACE} <= shown
+    assert tuple(row["randaugment"]) == drawn.augmentation.randaugment

@@ -20,7 +20,7 @@ from helpers import data, metrics, progress, runs, training
 from helpers.augmentation import Augmentation
 from helpers.backend import keras
 from helpers.batches import Batches, one_hot
-from helpers.experiments import Recipe
+from helpers.recipes import Recipe
 
 
 def fit(settings=tiny.RECIPE, seed=0, name="tiny", resume=None):
@@ -105,13 +105,19 @@ test_training.train_until_killed({when!r}, {name!r}, Path({str(resume)!r}))
     assert_same(resumed, through if name == "tiny" else fit(name=name))
 
 
+@pytest.mark.parametrize("other", [{"seed": 1}, {"name": "another"}])
+def test_resume_file_of_another_training_is_refused(left_over, other):
+    with pytest.raises(ValueError, match="another model, seed or backend: delete it"):
+        fit(resume=left_over, **other)
+
+
 def test_finished_resume_file_gives_the_result_without_training(left_over, through, capsys):
     assert_same(fit(resume=left_over), through)
     assert capsys.readouterr().out == ""
 
 
 def test_resume_file_of_other_settings_is_refused(left_over):
-    with pytest.raises(ValueError, match="other settings of this recipe: delete it"):
+    with pytest.raises(ValueError, match="another model, seed or backend: delete it"):
         fit(replace(tiny.RECIPE, epochs=5), resume=left_over)
 
 
@@ -246,10 +252,79 @@ def test_cosine_schedule_by_hand(through):
     assert through.history["learning_rate"].tolist() == pytest.approx(at_ends, abs=1e-9)
 
 
-@pytest.mark.parametrize(("optimizer", "decay"), [("adam", None), ("adamw", 0.05)])
+@pytest.mark.parametrize(
+    ("warmup", "rates"), [(0, [1, 0.9, 0.5, 0.05, 0, 0]), (5, [0, 0.4, 2 / 3, 1 / 15, 0, 0])]
+)
+def test_linear_schedule_by_hand(warmup, rates):
+    schedule = training.LinearDecay(2.0, 20, warmup)
+    given = [float(schedule(step)) for step in (0, 2, 10, 19, 20, 25)]
+    assert given == pytest.approx([2 * rate for rate in rates], abs=1e-6)
+
+
+def test_cosine_schedule_without_warm_up_starts_at_its_peak():
+    settings = Recipe(epochs=4, learning_rate=0.5, schedule="cosine")
+    schedule = training._learning_rate(settings, steps=5)
+    given = [float(schedule(step)) for step in (0, 10, 20)]
+    assert given == pytest.approx([0.5, 0.25, 0], abs=1e-6)
+
+
+@pytest.fixture(scope="module")
+def averaged(tmp_path_factory):
+    """A fit that keeps the moving average of its weights, stopped in between."""
+    resume = tmp_path_factory.mktemp("averaged") / "seed0.resume.npz"
+    settings = replace(tiny.RECIPE, average=0.8, label_smoothing=0.1, select="loss")
+    stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: exit_after(epoch))
+
+    seed_everything = training._seed_everything
+
+    def exit_after(epoch):
+        if epoch == 1:
+            raise KeyboardInterrupt
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training, "Progress", lambda *a: stop)
+        with pytest.raises(KeyboardInterrupt):
+            fit(settings, resume=resume)
+        seeds = []
+        patch.setattr(
+            training, "_seed_everything", lambda *a: seeds.append(a[2]) or seed_everything(*a)
+        )
+        resumed = fit(settings, resume=resume)
+    assert seeds == [2, 3]  # the epochs that were left
+    return fit(settings), resumed
+
+
+def test_averaging_goes_on_where_it_was_stopped(averaged):
+    assert_same(*averaged)
+
+
+def test_averaged_weights_are_the_ones_that_were_validated(averaged):
+    split = tiny.split()
+    logits = training.predict_logits(averaged[0].model, split.x_val)
+    lowest = averaged[0].history["val_loss"].min()
+    # The loss of validation is that of the plain labels: smoothing is for training.
+    assert metrics.scores(logits, split.y_val)["nll"] == pytest.approx(lowest, rel=1e-4)
+
+
+def test_average_by_hand(monkeypatch):
+    seen = []
+    batch_end = keras.callbacks.LambdaCallback(
+        on_train_batch_end=lambda step, logs: seen.append(model.get_weights()[0])
+    )
+    monkeypatch.setattr(training, "Progress", lambda *a: batch_end)
+    model = tiny.new_model()
+    training.fit(model, Recipe(epochs=1, batch_size=90, average=0.75), tiny.split(), 0)
+    expected = seen[0]
+    for weights in seen[1:]:
+        expected = 0.75 * expected + 0.25 * weights
+    assert len(seen) == 3
+    np.testing.assert_allclose(model.get_weights()[0], expected, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize(("optimizer", "decay"), [("adam", None), ("adamw", 0.05), ("sgd", 0.05)])
 def test_optimizer_with_a_constant_rate(optimizer, decay):
     model = tiny.new_model()
-    settings = Recipe(epochs=2, optimizer=optimizer, learning_rate=0.01, weight_decay=0.05)
+    settings = Recipe(epochs=2, optimizer=optimizer, learning_rate=0.01, weight_decay=decay or 0.0)
     training._compile(model, settings, steps=5, classes=10)
     assert type(model.optimizer).__name__.lower() == optimizer
     assert model.optimizer.weight_decay == decay
@@ -257,9 +332,26 @@ def test_optimizer_with_a_constant_rate(optimizer, decay):
     assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == pytest.approx(0.01)
 
 
+def test_sgd_has_nesterov_s_momentum():
+    settings = Recipe(epochs=2, optimizer="sgd", momentum=0.85)
+    optimizer = training._optimizer(settings, 0.1)
+    assert (optimizer.momentum, optimizer.nesterov) == (0.85, True)
+
+
+def test_whitening_is_computed_from_training_images():
+    split = tiny.split()
+    settings = Recipe(epochs=1, optimizer="sgd", learning_rate=0.0)
+    model = training.build("fast_cnn")
+    training.fit(model, settings, replace(split, train_index=split.train_index[:20]), 0)
+    expected = training.build("fast_cnn")
+    training.adapt_whitening(expected, split.data.x_train[split.train_index[:20]])
+    kernels = (m.get_layer("whitening").get_weights()[0] for m in (model, expected))
+    np.testing.assert_array_equal(*kernels)
+
+
 def test_class_weights_are_the_inverse_frequencies_of_the_training_part(monkeypatch):
     given = []
-    monkeypatch.setattr(training, "Batches", lambda *a: given.append(a[-1]) or Batches(*a))
+    monkeypatch.setattr(training, "Batches", lambda *a: given.append(a[7]) or Batches(*a))
     split = tiny.split()
     settings = Recipe(epochs=1, class_weights="inverse_frequency")
     training.fit(tiny.new_model(), settings, split, 0)
@@ -356,7 +448,7 @@ def test_two_processes_never_train_the_same_run(empty_study):
     target.parent.mkdir(parents=True)
     with (
         FileLock(target.with_suffix(".lock")),
-        pytest.raises(RuntimeError, match="another process is training cifar10/tiny/fast seed 0"),
+        pytest.raises(RuntimeError, match=r"another process is training what .*seed0 will record"),
     ):
         training.train(tiny.EXPERIMENT, 0)
     assert not target.exists()
@@ -370,7 +462,7 @@ def test_run_that_another_process_just_recorded_is_not_trained_again(empty_study
             target.mkdir()  # recorded while this process came to the lock
             return super().acquire(*arguments, **settings)
 
-    monkeypatch.setattr(training, "FileLock", Slow)
+    monkeypatch.setattr(runs, "FileLock", Slow)
     with pytest.raises(FileExistsError):
         training.train(tiny.EXPERIMENT, 0)
 

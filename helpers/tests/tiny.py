@@ -5,7 +5,8 @@ import numpy as np
 from helpers import config, data, experiments, models
 from helpers.augmentation import Augmentation
 from helpers.backend import keras
-from helpers.experiments import Experiment, Recipe
+from helpers.experiments import Experiment
+from helpers.recipes import Recipe
 
 # What `run.json` holds, whoever wrote it.
 RECORD_KEYS = [

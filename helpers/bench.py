@@ -1,0 +1,480 @@
+"""Speed and memory against native peers, as ratios that are taken in one run.
+
+Each contender works in a fresh process of its own, with its own backend, and the contenders of
+a ratio take turns in short chunks: what disturbs the machine disturbs all of them.  This process
+loads no backend.  What a contender does is in `helpers.contenders`.
+"""
+
+import importlib.metadata
+import json
+import operator
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import cached_property
+from typing import IO
+
+import numpy as np
+import pandas as pd
+
+from helpers import config, data, provenance
+from helpers.contenders import PREDICTED
+
+MODELS = ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct")
+CNNS = ("cnn_baseline", "resnet20", "resnet18")
+BATCH = 128  # images a training step
+MATRIX = 2000  # rows and columns of the matrix product
+
+Measured = np.ndarray | str  # a value a round, or why there is none
+
+
+class WorkerError(RuntimeError):
+    """A process could not do its work; the text is the last line of its error."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A measure of the study's code (`ours`) and of its peer, a value a round each.
+
+    Attributes:
+        measure: what is measured.
+        against: what the peer is.
+        unit: of `ours` and `peer`.
+        ours: a value a round.
+        peer: a value a round, or why there is none.
+        goal: a column of the table, `<=` or `>=`, and a number; None: there is no goal.
+    """
+
+    measure: str
+    against: str
+    unit: str
+    ours: np.ndarray
+    peer: Measured
+    goal: str | None = None
+
+    def cells(self) -> dict:
+        """The row as the table has it: medians, and the lowest and highest ratio of a round."""
+        cells = {"measure": self.measure, "against": self.against, "unit": self.unit}
+        cells["ours"] = np.median(self.ours)
+        note = None
+        if isinstance(self.peer, str):
+            note = self.peer
+            cells |= dict.fromkeys(("peer", "ratio", "low", "high"))
+        else:
+            ratios = self.ours / self.peer
+            cells |= {
+                "peer": np.median(self.peer),
+                "ratio": np.median(ratios),
+                "low": ratios.min(),
+                "high": ratios.max(),
+            }
+        return cells | {"goal": self.goal, "met": self._met(cells), "note": note}
+
+    def _met(self, cells):
+        if self.goal is None:
+            return None
+        column, sign, value = self.goal.split()
+        if cells[column] is None:
+            return None
+        compare = {"<=": operator.le, ">=": operator.ge}[sign]
+        return "yes" if compare(cells[column], float(value)) else "no"
+
+
+def run(rounds: int = 5, seconds: float = 1.0) -> pd.DataFrame:
+    """Take all measures, write `figures/bench.csv` and `figures/bench.md`, and give the table.
+
+    Args:
+        rounds: turns that each contender of a ratio takes.
+        seconds: about the length of a turn, at most.
+
+    Raises:
+        WorkerError: the study's own code does not run on the current backend.
+    """
+    from helpers import tables  # brings Matplotlib, which would weigh on the workers
+
+    both = (rounds, seconds)
+    groups = [
+        ("resnet18", resnet18_rows, both),
+        *((name, model_rows, (name, *both)) for name in MODELS),
+        ("input pipeline", pipeline_rows, both),
+        ("memory", memory_rows, ((rounds + 1) // 2,)),  # it hardly varies, and takes long
+        ("start-up", start_up_rows, (rounds,)),
+    ]
+    rows = []
+    for number, (title, measure, arguments) in enumerate(groups, start=1):
+        print(f"{number}/{len(groups)} {title} ...", file=sys.stderr, flush=True)
+        rows += measure(*arguments)
+    frame = tables.save(table(rows), "bench", digits=3)
+    with (config.FIGURES / "bench.md").open("a") as file:
+        file.write(f"\n{_caption(rounds)}\n")
+    return frame
+
+
+def table(rows: Sequence[Row]) -> pd.DataFrame:
+    """A line a row; `ratio` is ours / peer, its median between `low` and `high`."""
+    return pd.DataFrame([row.cells() for row in rows]).set_index("measure")
+
+
+# ---- groups of rows
+
+
+def resnet18_rows(rounds: int, seconds: float) -> list[Row]:
+    """ResNet-18's training step against torchvision's in a plain PyTorch loop."""
+    with (
+        worker("keras", _ours(), model="resnet18", batch=BATCH) as ours,
+        worker("torchvision", batch=BATCH) as peer,
+        worker("matrix", size=MATRIX) as matrix,
+    ):
+        return _training_rows("resnet18", ours, peer, "torchvision", matrix, rounds, seconds)
+
+
+def model_rows(name: str, rounds: int, seconds: float) -> list[Row]:
+    """A model's training step and prediction against the same model on the other backend."""
+    other = _other()
+    against = f"Keras on {other}"
+    with (
+        worker("keras", _ours(), model=name, batch=BATCH) as ours,
+        worker("keras", other, model=name, batch=BATCH) as peer,
+        worker("matrix", size=MATRIX) as matrix,
+    ):
+        rows = _training_rows(name, ours, peer, against, matrix, rounds, seconds)
+        batch, one = (
+            _steps({"ours": (ours, action), "peer": (peer, action)}, rounds, seconds)
+            for action in ("predict", "predict_one")
+        )
+    return [
+        *rows,
+        Row(
+            f"prediction, {name}",
+            against,
+            "images/s",
+            _rate(PREDICTED, batch["ours"]),
+            _rate(PREDICTED, batch["peer"]),
+        ),
+        Row(
+            f"latency of one image, {name}",
+            against,
+            "ms",
+            _scaled(1000, one["ours"]),
+            _scaled(1000, one["peer"]),
+        ),
+    ]
+
+
+def _training_rows(name, ours, peer, against, matrix, rounds, seconds):
+    """Images/s of a training step against a peer, and its FLOP/s against a matrix product.
+
+    A step costs three times the forward pass, each MAC two operations.
+    """
+    workers = {"ours": (ours, "train"), "peer": (peer, "train"), "matrix": (matrix, "multiply")}
+    step = _steps(workers, rounds, seconds)
+    return [
+        Row(
+            f"training step, {name}",
+            against,
+            "images/s",
+            _rate(BATCH, step["ours"]),
+            _rate(BATCH, step["peer"]),
+            "ratio >= 1",
+        ),
+        Row(
+            f"training arithmetic, {name}",
+            "matrix product",
+            "GFLOP/s",
+            _rate(6e-9 * ours.facts["macs"] * BATCH, step["ours"]),
+            _rate(2e-9 * MATRIX**3, step["matrix"]),
+            "ratio >= 0.6" if name in CNNS else None,
+        ),
+    ]
+
+
+def pipeline_rows(rounds: int, seconds: float) -> list[Row]:
+    """Flip and crop of our batches against torchvision's, and as a share of a training step."""
+    with (
+        worker("batches", _ours(), batch=BATCH) as ours,
+        worker("loader", batch=BATCH, processes=0) as alone,
+        worker("loader", batch=BATCH, processes=2) as helped,
+        worker("keras", _ours(), model="resnet20", batch=BATCH) as resnet20,
+    ):
+        workers = {
+            "ours": (ours, "draw"),
+            "DataLoader": (alone, "draw"),
+            "DataLoader, 2 workers": (helped, "draw"),
+            "resnet20": (resnet20, "train"),
+        }
+        step = _steps(workers, rounds, seconds)
+    against, peer = fastest({name: value for name, value in step.items() if "Loader" in name})
+    return [
+        Row(
+            "input pipeline, flip and crop",
+            against,
+            "images/s",
+            _rate(BATCH, step["ours"]),
+            _rate(BATCH, peer),
+            "ratio >= 20",
+        ),
+        Row(
+            "time of a batch",
+            "training step, resnet20",
+            "ms",
+            _scaled(1000, step["ours"]),
+            _scaled(1000, step["resnet20"]),
+            "ratio <= 0.03",
+        ),
+    ]
+
+
+def fastest(seconds: Mapping[str, Measured]) -> tuple[str, Measured]:
+    """The name and values of the peer with the lowest median; the first one if none ran."""
+    ran = {name: values for name, values in seconds.items() if not isinstance(values, str)}
+    if not ran:
+        return next(iter(seconds.items()))
+    return min(ran.items(), key=lambda item: np.median(item[1]))
+
+
+def memory_rows(rounds: int) -> list[Row]:
+    """Peak of a process that trains ResNet-20, and what CIFAR-10's images take in memory."""
+    other = _other()
+    peak = take_turns({"ours": _peak(_ours()), "peer": _peak(other)}, rounds)
+    # Last: a new process's peak starts at that of the process that started it.
+    source = data.load(allow_sample=True)
+    held = source.x_train.nbytes + source.x_test.nbytes
+    pixels = (len(source.x_train) + len(source.x_test)) * 32 * 32 * 3
+    return [
+        Row("peak memory of training, resnet20", f"Keras on {other}", "MB", **peak),
+        Row(
+            "images in memory" + (" (sample)" if source.is_sample else ""),
+            "a byte a value",
+            "MB",
+            np.array([held / 1e6]),
+            np.array([pixels / 1e6]),
+            "ratio <= 1",
+        ),
+    ]
+
+
+def _peak(backend):
+    def turn():
+        with worker("keras", backend, model="resnet20", batch=BATCH) as contender:
+            return contender.ask("train_and_weigh", 3) / 1e6
+
+    return turn
+
+
+def start_up_rows(rounds: int) -> list[Row]:
+    """Seconds that a fresh Python takes to import what needs no backend, against NumPy's."""
+    peer = "import numpy"
+    rows = []
+    for code in ("import helpers", "import helpers.data, helpers.experiments, helpers.runs"):
+        took = take_turns({"ours": _start_up(code), "peer": _start_up(peer)}, rounds)
+        rows.append(Row(code, peer, "s", **took, goal="ours <= 1"))
+    loaded = "print(sum(name.split('.')[0] == 'torch' for name in sys.modules))"
+    modules = float(_python(f"import sys, helpers.training; {loaded}", "tensorflow"))
+    return [
+        *rows,
+        Row(
+            "import helpers.training on tensorflow",
+            "none",
+            "modules of torch",
+            np.array([modules]),
+            "a count: there is no peer",
+            "ours <= 0",
+        ),
+    ]
+
+
+def _start_up(code):
+    def turn():
+        started = time.perf_counter()
+        _python(code)
+        return time.perf_counter() - started
+
+    return turn
+
+
+# ---- turns
+
+
+def take_turns(turns: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, Measured]:
+    """What each contender's turns give, (rounds,) each, all of them in every round: A B A B ...
+
+    A contender whose turn raises `WorkerError` drops out, and its text stands for its values;
+    the contender called `ours` must not, and the error goes on.
+    """
+    given = {name: [] for name in turns}
+    failed = {}
+    for _ in range(rounds):
+        for name, turn in turns.items():
+            if name in failed:
+                continue
+            try:
+                given[name].append(turn())
+            except WorkerError as error:
+                if name == "ours":
+                    raise
+                failed[name] = f"could not run: {error}"
+    return {name: np.array(values) for name, values in given.items()} | failed
+
+
+def _steps(
+    workers: Mapping[str, tuple["Worker", str]], rounds: int, seconds: float
+) -> dict[str, Measured]:
+    """Seconds a step of workers at an action each, a value a round."""
+    for contender, _ in workers.values():
+        with suppress(WorkerError):  # its turn raises it again
+            contender.wait()
+    turns = {
+        name: _chunk(contender, action, seconds) for name, (contender, action) in workers.items()
+    }
+    return take_turns(turns, rounds)
+
+
+def _chunk(contender, action, seconds):
+    """A worker's turn: seconds a step, over so many steps as half of `seconds` needs."""
+    steps = None
+
+    def turn():
+        nonlocal steps
+        if steps is None:
+            contender.ask(action, 1)  # compiles and fills caches: not counted
+            steps = 1
+            while contender.ask(action, steps) < seconds / 2:
+                steps *= 2
+        return contender.ask(action, steps) / steps
+
+    return turn
+
+
+def _rate(work, seconds: Measured) -> Measured:
+    return seconds if isinstance(seconds, str) else work / seconds
+
+
+def _scaled(factor, values: Measured) -> Measured:
+    return values if isinstance(values, str) else factor * values
+
+
+# ---- the side of this process
+
+
+@contextmanager
+def worker(role: str, backend: str | None = None, **options) -> Iterator["Worker"]:
+    """A contender in a process of its own, which ends with the block.
+
+    Args:
+        role: a key of `contenders.ROLES`.
+        backend: of Keras, where the role needs it.
+        options: what the role's function takes.
+    """
+    command = [sys.executable, "-m", "helpers.contenders", role, json.dumps(options)]
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+            cwd=config.ROOT,
+            env=_environment(backend),
+        ) as process,
+    ):
+        try:
+            yield Worker(process, errors)
+        finally:
+            process.kill()
+            with suppress(BrokenPipeError):  # what a dead process was asked in vain
+                process.stdin.close()
+
+
+class Worker:
+    """The near end of a worker's pipes."""
+
+    def __init__(self, process: subprocess.Popen, errors: IO[str]):
+        self._process, self._errors = process, errors
+
+    @cached_property
+    def facts(self) -> dict:
+        """What the worker says of itself once it is ready."""
+        return self._answer()
+
+    def wait(self) -> None:
+        """Until it is ready, so that its start disturbs nobody's turn."""
+        _ = self.facts
+
+    def ask(self, action: str, steps: int) -> float:
+        """What so many steps of an action cost: seconds, or bytes."""
+        self.wait()
+        with suppress(BrokenPipeError):  # it died, and the missing answer says why
+            self._process.stdin.write(f"{action} {steps}\n")
+            self._process.stdin.flush()
+        return self._answer()
+
+    def _answer(self):
+        line = self._process.stdout.readline()
+        if line:
+            return json.loads(line)
+        status = self._process.wait()
+        self._errors.seek(0)
+        raise WorkerError(_last_line(self._errors.read()) or f"ended with status {status}")
+
+
+def _python(code: str, backend: str | None = None) -> str:
+    """What code prints in a fresh process."""
+    result = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        cwd=config.ROOT,
+        env=_environment(backend),
+    )
+    if result.returncode:
+        raise WorkerError(_last_line(result.stderr) or f"ended with status {result.returncode}")
+    return result.stdout
+
+
+def _last_line(text):
+    return "".join(text.strip().splitlines()[-1:])
+
+
+def _environment(backend):
+    """All contenders alike: the same number of threads, and no GPU."""
+    threads = dict.fromkeys(
+        ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(_threads())
+    )
+    return os.environ | threads | {"CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": backend or _ours()}
+
+
+def _threads():
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
+
+
+def _ours():
+    return os.environ["KERAS_BACKEND"]
+
+
+def _other():
+    return "torch" if _ours() == "tensorflow" else "tensorflow"
+
+
+def _caption(rounds):
+    packages = ("keras", "tensorflow", "torch", "torchvision", "numpy")
+    versions = ", ".join(f"{package} {_version(package)}" for package in packages)
+    return (
+        f"Ours: Keras on {_ours()}, fp32, batches of {BATCH}. {provenance.cpu()}, "
+        f"threads of each contender: {_threads()}, no GPU; {versions}. "
+        f"Medians of {rounds} rounds in which the contenders "
+        "took turns (of memory, half as many); ratio is ours / peer, low and high are its least "
+        "and greatest of a round."
+    )
+
+
+def _version(package):
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

@@ -1,0 +1,117 @@
+"""The README's results: its table and its findings, written from the recorded runs."""
+
+import numpy as np
+import pandas as pd
+
+from helpers import config, data, metrics, plots, runs, tables
+
+README = config.ROOT / "README.md"
+BEGIN, END = "<!-- results: python -m helpers readme -->", "<!-- end of results -->"
+
+
+def update() -> bool:
+    """Write the results between the README's markers; True if that changed it.
+
+    Raises:
+        ValueError: the README lacks the markers.
+    """
+    text = README.read_text()
+    fresh = with_results(text)
+    README.write_text(fresh)
+    return fresh != text
+
+
+def with_results(text: str) -> str:
+    """A text with what stands between the markers replaced by what the recorded runs say."""
+    if BEGIN not in text or END not in text:
+        raise ValueError(f"README.md needs the lines {BEGIN!r} and {END!r} around its results")
+    before, rest = text.split(BEGIN)
+    found = "".join(f"- {line}\n" for line in findings())
+    return f"{before}{BEGIN}\n\n{tables.markdown(results())}\n{found}\n{END}{rest.split(END)[1]}"
+
+
+def results() -> pd.DataFrame:
+    """A row an experiment, test scores as mean over its seeds."""
+    frame = tables.all_runs()
+    rows = []
+    for _, group in frame.groupby("experiment", sort=False):
+        first = group.iloc[0]
+        percent = 100 * group["accuracy"]
+        accuracy = f"{percent.mean():.2f}"
+        if len(group) > 1:
+            accuracy += f" ± {percent.std():.2f}"
+        rows.append(
+            {
+                "data": first["data"],
+                "model": plots.label(first["model"]),
+                "recipe": first["recipe"],
+                "seeds": len(group),
+                "parameters": f"{first['parameters'] / 1e6:.2f}M",
+                "MACs": f"{first['macs'] / 1e6:.1f}M",
+                "epochs": first["epochs_run"],
+                "test accuracy": accuracy + " %",
+                "macro F1": f"{group['macro_f1'].mean():.3f}",
+                "ROC AUC": f"{group['roc_auc_ovr'].mean():.4f}",
+                "_order": (first["data"], -percent.mean()),
+            }
+        )
+    rows.sort(key=lambda row: row.pop("_order"))
+    return pd.DataFrame(rows).set_index("data")
+
+
+def findings() -> list[str]:
+    """What the runs of seed 0 say, in sentences: differences with their 95 % intervals."""
+    _, labels = data.official_labels()
+    return [
+        _difference("cifar10/vit/short", "cifar10/resnet20/short", labels),
+        _difference("cifar10/vit/short", "cifar10/cct/short", labels),
+        _difference("cifar10/cnn_baseline/published", "cifar10/hybrid_token/published", labels),
+        *(_scarcity(model, labels) for model in ("cnn_baseline", "hybrid_token")),
+        _explanations(),
+    ]
+
+
+def _difference(first, second, labels):
+    pair = runs.read(first), runs.read(second)
+    columns = ["accuracy a", "accuracy b", "difference", "low", "high"]
+    row = 100 * tables.paired([pair], labels)[columns].iloc[0]
+    a, b = (plots.label(run.info["model"]) for run in pair)
+    return (
+        f"**{b} against {a}**, {pair[0].info['epochs_run']} epochs of the same recipe: "
+        f"{row['accuracy b']:.1f} against {row['accuracy a']:.1f} %, {row['difference']:+.1f} "
+        f"points [{row['low']:+.1f}, {row['high']:+.1f}]."
+    )
+
+
+def _scarcity(model, labels):
+    minority = data.VARIANTS["cifar10-imbalanced"].keep
+    recall = metrics.class_mean("recall", [data.CIFAR10_CLASSES.index(name) for name in minority])
+    scarce = runs.read(f"cifar10-imbalanced/{model}/published")
+    counts = tables.class_counts("cifar10-imbalanced", scarce.seed)["train"]
+    logits = {
+        "all": runs.read(f"cifar10/{model}/published").test_logits,
+        "fifth": scarce.test_logits,
+        "weighted": runs.read(f"cifar10-imbalanced/{model}/published_weighted").test_logits,
+        "adjusted": metrics.adjust_logits(scarce.test_logits, counts),
+    }
+    found = {key: 100 * recall(values.argmax(1), labels) for key, values in logits.items()}
+    accuracy = {key: 100 * np.mean(values.argmax(1) == labels) for key, values in logits.items()}
+    return (
+        f"**{plots.label(model)}, a fifth of the cats, deer and dogs**: their mean recall goes "
+        f"from {found['all']:.1f} to {found['fifth']:.1f} %; with class weights it is "
+        f"{found['weighted']:.1f}, with logit adjustment {found['adjusted']:.1f} % (accuracy "
+        f"{accuracy['fifth']:.1f}, {accuracy['weighted']:.1f} and {accuracy['adjusted']:.1f} %)."
+    )
+
+
+def _explanations():
+    gain = pd.read_csv(config.FIGURES / "06_grad_cam" / "deletion_gain.csv")
+    gain = gain[(gain["method"] == "Grad-CAM") & (gain["reference"] == "Centre Gaussian")]
+    words = [
+        f"{plots.label(row.model)} {row.gain:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+        for row in gain.itertuples()
+    ]
+    return (
+        "**Grad-CAM against a map that is always centred**, gain in deletion AUC, above 0 is "
+        f"better: {', '.join(words)}."
+    )

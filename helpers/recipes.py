@@ -1,0 +1,176 @@
+"""How models are trained: the settings of a recipe, and the recipes of the study."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from helpers.augmentation import Augmentation
+
+FLIP_AND_CROP = Augmentation(flip=True, crop=4)
+
+CHOICES = {  # of a recipe's settings
+    "optimizer": ("adam", "adamw", "sgd"),
+    "schedule": ("constant", "cosine", "linear"),
+    "class_weights": ("none", "inverse_frequency"),
+    "select": ("accuracy", "macro_recall", "loss"),
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a model is trained.
+
+    Attributes:
+        epochs: passes over the training images, at most.
+        batch_size: images a step.
+        optimizer: `adam`, `adamw`, or `sgd` with Nesterov's momentum.
+        learning_rate: its peak.
+        momentum: for `sgd`.
+        weight_decay: decoupled, for `adamw` and `sgd`.
+        warmup_epochs: linear from zero, before the schedule.
+        schedule: `constant`, or `cosine` or `linear` to zero at the last step.
+        augmentation: of the training images.
+        label_smoothing: share of each label that is spread evenly over all classes.
+        average: momentum, a step, of the moving average of the trained weights that is validated
+            and kept in their place (batch normalisation's statistics stay the latest); 0 is none.
+        class_weights: `none` or `inverse_frequency`, n / (C x n_c), on the loss.
+        patience: epochs without a validation loss lower by `min_delta` before it stops; 0 never.
+        min_delta: see `patience`.
+        select: the validation metric whose best epoch is kept: `accuracy`, `macro_recall` or
+            `loss`.
+        model_options: passed to the model's builder, e.g. `(("l2", 1e-4),)`.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    optimizer: str = "adamw"
+    learning_rate: float = 1e-3
+    momentum: float = 0.9
+    weight_decay: float = 0.0
+    warmup_epochs: int = 0
+    schedule: str = "constant"
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    label_smoothing: float = 0.0
+    average: float = 0.0
+    class_weights: str = "none"
+    patience: int = 0
+    min_delta: float = 0.0
+    select: str = "accuracy"
+    model_options: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self):
+        for field_name, choices in CHOICES.items():
+            value = getattr(self, field_name)
+            if value not in choices:
+                raise ValueError(
+                    f"unknown {field_name} {value!r}: choose from {', '.join(choices)}"
+                )
+        if self.weight_decay and self.optimizer == "adam":
+            raise ValueError("adam has no weight decay: choose adamw, or leave the decay out")
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"{self.warmup_epochs} epochs of warm-up leave none of {self.epochs} to train"
+            )
+        if self.warmup_epochs and self.schedule == "constant":
+            raise ValueError(
+                "a constant learning rate has no warm-up: choose cosine or linear, or no warm-up"
+            )
+
+
+# One schedule for all, untuned: what each architecture gives without any search.
+SHORT = Recipe(
+    epochs=30,
+    weight_decay=0.05,
+    warmup_epochs=3,
+    schedule="cosine",
+    augmentation=FLIP_AND_CROP,
+)
+
+# System A, `resnet18` and `vit_128`.
+RESNET18_PUBLISHED = Recipe(epochs=20, weight_decay=1e-2, augmentation=FLIP_AND_CROP)
+VIT_128_PUBLISHED = Recipe(
+    epochs=20,
+    learning_rate=1e-4,
+    weight_decay=1e-2,
+    warmup_epochs=5,
+    schedule="cosine",
+    augmentation=FLIP_AND_CROP,
+)
+
+# System B, `hybrid_dual`: best weights by validation loss, as early stopping restores them.
+DUAL_PUBLISHED = Recipe(
+    epochs=20,
+    batch_size=32,
+    optimizer="adam",
+    augmentation=Augmentation(flip=True, brightness=0.1, contrast=(0.8, 1.2)),
+    patience=4,
+    min_delta=1e-3,
+    select="loss",
+)
+
+# System C, `cnn_baseline` and `hybrid_token`.
+TOKEN_PUBLISHED = Recipe(epochs=40, optimizer="adam", augmentation=FLIP_AND_CROP)
+
+
+# The search for a `matched` recipe: every family gets the same draws and the same epochs.
+SEARCHED = ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct")
+TRIALS, TRIAL_EPOCHS = 8, 6
+SPACE = {  # (least, greatest) are drawn evenly in the logarithm, lists of choices evenly
+    "learning_rate": (3e-4, 1e-2),
+    "weight_decay": (1e-2, 3e-1),
+    "crop": [2, 4],
+    "cutout": [0, 8],
+    "randaugment": [None, (2, 9), (2, 18)],
+    "mixing": [None, "mixup", "cutmix"],
+    "label_smoothing": [0.0, 0.1],
+    "schedule": ["cosine", "linear"],
+    "warmup": [0, 1],  # sixths of the epochs
+    "average": [0.0, 0.995],
+}
+
+
+def drawn(trial: int, epochs: int = TRIAL_EPOCHS) -> Recipe:
+    """The recipe of a trial: one of `TRIALS` points of a Latin hypercube over `SPACE`.
+
+    With so few draws it matters that each eighth of a range is drawn from exactly once, and
+    each choice equally often or nearly so.
+
+    Args:
+        trial: from 0.
+        epochs: a multiple of 6, so that warm-up keeps its share.
+
+    Raises:
+        ValueError: there is no such trial.
+    """
+    if not 0 <= trial < TRIALS:
+        raise ValueError(f"there is no trial {trial}: choose from 0 to {TRIALS - 1}")
+    from scipy.stats import qmc  # takes a second, and only a search needs it
+
+    point = qmc.LatinHypercube(len(SPACE), rng=np.random.default_rng(0)).random(TRIALS)[trial]
+    draw = {key: _pick(values, u) for (key, values), u in zip(SPACE.items(), point, strict=True)}
+    mixing = draw.pop("mixing")
+    return Recipe(
+        epochs=epochs,
+        learning_rate=draw["learning_rate"],
+        weight_decay=draw["weight_decay"],
+        warmup_epochs=draw["warmup"] * epochs // 6,
+        schedule=draw["schedule"],
+        label_smoothing=draw["label_smoothing"],
+        average=draw["average"],
+        augmentation=Augmentation(
+            flip=True,
+            crop=draw["crop"],
+            cutout=draw["cutout"],
+            randaugment=draw["randaugment"],
+            mixup=0.2 if mixing == "mixup" else 0.0,
+            cutmix=1.0 if mixing == "cutmix" else 0.0,
+        ),
+    )
+
+
+def _pick(values, u):
+    """The value at `u` in [0, 1) of a list of choices, or of a range in its logarithm."""
+    if isinstance(values, list):
+        return values[int(u * len(values))]
+    least, greatest = values
+    return float(f"{least * (greatest / least) ** u:.2g}")  # two digits: readable, and enough

@@ -1,0 +1,57 @@
+"""The search for `matched` recipes: the same trials for every family, on validation alone.
+
+The test set is never looked at.
+"""
+
+from pathlib import Path
+
+from helpers import data, provenance, recipes, runs, training
+from helpers.backend import keras
+from helpers.experiments import Experiment
+from helpers.models import macs, training_flops
+
+SEED = 0
+
+
+def run_trial(model: str, trial: int, root: Path | None = None) -> dict:
+    """Train a model by the recipe that `recipes.drawn` gives for a trial, and record how it went.
+
+    Goes on if it was interrupted; of a training that diverges the history is empty.
+
+    Raises:
+        FileExistsError: the trial is recorded already.
+        RuntimeError: another process is at it.
+        ValueError: there is no such trial.
+        helpers.data.DataError: the whole data set is not to be had.
+    """
+    target = runs.trial_file(model, trial, root)
+    with runs.sole_writer(target):
+        return _train_and_record(model, trial, target, root)
+
+
+def _train_and_record(model, trial, target, root):
+    code_version = provenance.code_version()  # now: the files may change while training goes on
+    experiment = Experiment("cifar10", model, f"trial{trial}", recipes.drawn(trial))
+    split = data.prepare(experiment.data, SEED)
+    fresh = training.new_model(experiment, SEED, len(split.data.classes))
+    resume = runs.resume_file(target)
+    try:
+        fitted = training.fit(fresh, experiment.settings, split, SEED, experiment.name, resume)
+        history = fitted.history.to_dict("records")
+    except FloatingPointError:
+        history = []  # a result, too: this recipe diverges
+    record = {
+        "model": model,
+        "trial": trial,
+        "seed": SEED,
+        "config": experiment.config,
+        "history": history,
+        "training_flops": training_flops(macs(fresh), len(split.train_index) * len(history)),
+        "backend": keras.backend.backend(),
+        "hardware": provenance.hardware(),
+        "versions": provenance.versions(),
+        "code_version": code_version,
+    }
+    runs.write_trial(record, root)
+    resume.unlink(missing_ok=True)
+    return record
