@@ -108,7 +108,7 @@ def _explanations():
     gain = pd.read_csv(config.FIGURES / "06_grad_cam" / "deletion_gain.csv")
     gain = gain[(gain["method"] == "Grad-CAM") & (gain["reference"] == "Centre Gaussian")]
     words = [
-        f"{plots.label(row.model)} {row.gain:+.3f} [{row.low:+.3f}, {row.high:+.3f}]"
+        f"{plots.label(row.model)} {row.gain:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
         for row in gain.itertuples()
     ]
     return (
