@@ -18,6 +18,7 @@ layers = keras.layers
 DEFAULT_LAYERS = {
     "cnn_baseline": "conv3",
     "resnet20": "stage3_block3_relu2",
+    "fast_cnn": "group3_norm2_gelu",
     "vit": "block2_norm1",
     "vit_lite": "block7_norm1",
     "hybrid_token": "conv3",
@@ -252,7 +253,7 @@ def test_each_architecture_has_its_default_layer_here():
 def test_default_layers(name):
     model = build(name)
     assert explain.default_layer(model) == DEFAULT_LAYERS[name]
-    assert explain.grid_size(model) == (8, 8)
+    assert explain.grid_size(model) == ((3, 3) if name == "fast_cnn" else (8, 8))
 
 
 @pytest.mark.parametrize("class_token", [True, False])
