@@ -33,14 +33,7 @@ def test_list_estimates_what_is_missing(empty_study, capsys, monkeypatch):
 
 
 def test_interrupted_training_goes_on_and_is_recorded(empty_study, capsys, monkeypatch):
-    save = training.Keeper._save
-
-    def interrupted(self):
-        save(self)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Keeper, "_save", interrupted)
+    with tiny.interrupted_after_each_epoch(monkeypatch):
         assert main("train", "cifar10/tiny/*", "--seeds", 3) == 130
     assert "goes on from the last epoch" in capsys.readouterr().err
     assert runs.recorded() == []

@@ -63,16 +63,8 @@ def test_trials_train_and_validate_on_the_split_of_seed_0(small_search, monkeypa
 
 
 def test_interrupted_trial_goes_on(small_search, monkeypatch, capsys):
-    save = training.Keeper._save
-
-    def interrupted(self):
-        save(self)
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(training.Keeper, "_save", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            search.run_trial("tiny", 1)
+    with tiny.interrupted_after_each_epoch(monkeypatch), pytest.raises(KeyboardInterrupt):
+        search.run_trial("tiny", 1)
     assert runs.trials() == []
     capsys.readouterr()
     resumed = search.run_trial("tiny", 1)["history"]

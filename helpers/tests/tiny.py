@@ -1,8 +1,10 @@
 """The study in small: a model of 2,000 weights, a few images and two epochs; what tests share."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
-from helpers import config, data, experiments, models
+from helpers import config, data, experiments, models, training
 from helpers.augmentation import Augmentation
 from helpers.backend import keras
 from helpers.experiments import Experiment
@@ -89,6 +91,20 @@ def dataset() -> data.Data:
 
 def split() -> data.Split:
     return data.prepare("cifar10", 0, dataset())
+
+
+@contextmanager
+def interrupted_after_each_epoch(patch):
+    """While it lasts, training is interrupted (Ctrl-C) as soon as it has saved an epoch."""
+    save = training.Keeper._save
+
+    def interrupted(self):
+        save(self)
+        raise KeyboardInterrupt
+
+    with patch.context() as inner:
+        inner.setattr(training.Keeper, "_save", interrupted)
+        yield
 
 
 def use(patch, root) -> None:
