@@ -27,15 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
     )
     command.set_defaults(run=train)
 
-    command = commands.add_parser("search", help="run the trials that choose `matched` recipes")
+    command = commands.add_parser("search", help="run the trials that recipes are chosen by")
     command.add_argument("models", nargs="*", default=recipes.SEARCHED, metavar="MODEL")
     command.add_argument(
         "--trials",
         type=int,
         nargs="+",
-        default=range(recipes.TRIALS),
         metavar="K",
-        help=f"0 to {recipes.TRIALS - 1} (default: all)",
+        help="from 0 (default: all)",
     )
     command.add_argument(
         "--jobs",
@@ -120,19 +119,17 @@ def train(options) -> int:
 
 def search(options) -> int:
     """Run the trials that are missing, several side by side."""
-    unknown = set(options.models) - set(recipes.SEARCHED)
-    if unknown:
-        raise ValueError(
-            f"no search for {', '.join(unknown)}: choose from {', '.join(recipes.SEARCHED)}"
-        )
     todo = []
-    for trial in options.trials:
-        recipes.drawn(trial)  # refuses one that there is not
-        for model in options.models:
+    for model in options.models:
+        count = len(recipes.trials(model))
+        for trial in range(count) if options.trials is None else options.trials:
+            if not 0 <= trial < count:
+                raise ValueError(f"{model} has no trial {trial}: choose from 0 to {count - 1}")
             if runs.trial_file(model, trial).exists():
                 print(f"{model} trial {trial}: recorded already")
             else:
                 todo.append((model, trial))
+    todo.sort(key=lambda item: item[1])  # the same number of trials for every model, if stopped
 
     def one(model, trial):
         from helpers import search

@@ -1,4 +1,4 @@
-"""The search for `matched` recipes: the same trials for every family, on validation alone.
+"""Trials: the same for every family, for `matched` recipes, and those for speed; on validation.
 
 The test set is never looked at.
 """
@@ -14,14 +14,15 @@ SEED = 0
 
 
 def run_trial(model: str, trial: int, root: Path | None = None) -> dict:
-    """Train a model by the recipe that `recipes.drawn` gives for a trial, and record how it went.
+    """Train a model by one of the recipes of `recipes.trials`, and record how it went.
 
     Goes on if it was interrupted; of a training that diverges the history is empty.
 
     Raises:
         FileExistsError: the trial is recorded already.
         RuntimeError: another process is at it.
-        ValueError: there is no such trial.
+        ValueError: nothing is searched for this model.
+        IndexError: there is no such trial.
         helpers.data.DataError: the whole data set is not to be had.
     """
     target = runs.trial_file(model, trial, root)
@@ -31,7 +32,8 @@ def run_trial(model: str, trial: int, root: Path | None = None) -> dict:
 
 def _train_and_record(model, trial, target, root):
     code_version = provenance.code_version()  # now: the files may change while training goes on
-    experiment = Experiment("cifar10", model, f"trial{trial}", recipes.drawn(trial))
+    settings = recipes.trials(model)[trial]
+    experiment = Experiment("cifar10", model, f"trial{trial}", settings)
     split = data.prepare(experiment.data, SEED)
     fresh = training.new_model(experiment, SEED, len(split.data.classes))
     resume = runs.resume_file(target)

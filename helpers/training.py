@@ -4,7 +4,7 @@ import json
 import os
 import time
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from helpers.backend import keras, on_gpu
 from helpers.batches import Batches, one_hot
 from helpers.experiments import Experiment
 from helpers.models import adapt_whitening, build, macs, trainable_parameters, training_flops
+from helpers.optimizers import LinearDecay, Lookahead, Muon
 from helpers.progress import Progress
 from helpers.recipes import Recipe
 
@@ -55,23 +56,6 @@ class MacroRecall(keras.metrics.Metric):
         seen = ops.cast(self.images > 0, self.dtype)
         recall = self.hits / ops.maximum(self.images, 1.0)
         return ops.sum(recall) / ops.maximum(ops.sum(seen), 1.0)
-
-
-class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
-    """From zero to `peak` in `warmup_steps`, then to zero at `steps`; Keras has none with both."""
-
-    def __init__(self, peak: float, steps: int, warmup_steps: int):
-        self.peak, self.steps, self.warmup_steps = peak, steps, warmup_steps
-
-    def __call__(self, step):
-        step = keras.ops.cast(step, "float32")
-        fraction = (self.steps - step) / (self.steps - self.warmup_steps)
-        if self.warmup_steps:
-            fraction = keras.ops.minimum(fraction, step / self.warmup_steps)
-        return self.peak * keras.ops.maximum(fraction, 0.0)
-
-    def get_config(self):
-        return {"peak": self.peak, "steps": self.steps, "warmup_steps": self.warmup_steps}
 
 
 class Keeper(keras.callbacks.Callback):
@@ -239,6 +223,8 @@ def fit(
         progress.done = len(keeper.history)
         # Behind the keeper, which has to see the averages before they are swapped out again.
         averaging = [keras.callbacks.SwapEMAWeights()] if settings.average else []
+        if settings.lookahead:
+            averaging.append(Lookahead(settings.epochs * len(batches)))
         model.fit(
             batches,
             validation_data=(split.x_val, one_hot(split.y_val, classes)),
@@ -275,9 +261,23 @@ def _train_and_record(experiment, seed, target, root):
     title = f"{experiment.name} seed {seed}"
     fitted = fit(model, experiment.settings, split, seed, title, resume)
 
-    # Opened once, with the weights chosen on validation.
-    test_logits = predict_logits(fitted.model, split.data.x_test).astype(np.float16)
-    val_logits = predict_logits(fitted.model, split.x_val).astype(np.float16)
+    settings = replace(experiment.settings, precision="float32")
+    plain = new_model(replace(experiment, settings=settings), seed, len(split.data.classes))
+    plain.set_weights(model.get_weights())
+
+    # The test set is opened once, with the weights chosen on validation.
+    ways = {"": predict_logits}
+    if experiment.settings.tta:
+        ways["_tta"] = predict_tta
+    predictions, scores = {"val_index": split.val_index.astype(np.int32)}, {}
+    for way, predict in ways.items():
+        for part, images, labels in (
+            ("validation", split.x_val, split.y_val),
+            ("test", split.data.x_test, split.data.y_test),
+        ):
+            logits = predict(plain, images).astype(np.float16)
+            predictions[f"{part.removesuffix('idation')}{way}_logits"] = logits
+            scores[f"{part}{way}"] = metrics.scores(logits, labels)
     seconds = float(fitted.history["seconds"].sum())
     images = len(split.train_index) * len(fitted.history)
     info = {
@@ -297,16 +297,8 @@ def _train_and_record(experiment, seed, target, root):
         "hardware": provenance.hardware(),
         "data_sha256": dict(split.data.sha256),
         "code_version": code_version,
-        "validation": metrics.scores(val_logits, split.y_val),
-        "test": metrics.scores(test_logits, split.data.y_test),
+        **scores,
     }
-    predictions = {
-        "test_logits": test_logits,
-        "val_logits": val_logits,
-        "val_index": split.val_index.astype(np.int32),
-    }
-    plain = new_model(experiment, seed, len(split.data.classes))  # without optimizer state
-    plain.set_weights(model.get_weights())
     run = runs.write(info, fitted.history, predictions, plain.save_weights, root)
     resume.unlink(missing_ok=True)
     return run
@@ -335,7 +327,12 @@ def _matrix_product_rate():
 def new_model(experiment: Experiment, seed: int, classes: int = 10) -> keras.Model:
     """The experiment's model with the first weights that the seed gives."""
     keras.utils.set_random_seed(seed)
-    return build(experiment.model, classes, **dict(experiment.settings.model_options))
+    usual = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(experiment.settings.precision)
+    try:
+        return build(experiment.model, classes, **dict(experiment.settings.model_options))
+    finally:
+        keras.config.set_dtype_policy(usual)
 
 
 def load_model(run: runs.Run) -> keras.Model:
@@ -379,6 +376,22 @@ def predict_logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
     return model.predict(images, batch_size=500, verbose=0)
 
 
+def predict_tta(model: keras.Model, images: np.ndarray) -> np.ndarray:
+    """Logits (N, C) float32 of uint8 images (N, 32, 32, 3), averaged over six views of each.
+
+    Half the weight has the image itself, a quarter each the image shifted by one pixel up and
+    left, and down and right, with its edge reflected; all of them also mirrored (Jordan 2024,
+    section 3.5).
+    """
+    padded = np.pad(images, ((0, 0), (1, 1), (1, 1), (0, 0)), mode="reflect")
+    logits = 0.0
+    for weight, shift in ((0.5, 1), (0.25, 0), (0.25, 2)):
+        view = padded[:, shift : shift + images.shape[1], shift : shift + images.shape[2]]
+        for seen in (view, view[:, :, ::-1]):
+            logits += weight / 2 * predict_logits(model, np.ascontiguousarray(seen))
+    return logits
+
+
 def _compile(model, settings, steps, classes):
     optimizer = _optimizer(settings, _learning_rate(settings, steps))
     optimizer.build(model.trainable_variables)
@@ -399,7 +412,10 @@ def _optimizer(settings, rate):
     options["weight_decay"] = settings.weight_decay
     if settings.optimizer == "adamw":
         return keras.optimizers.AdamW(**options)
-    return keras.optimizers.SGD(momentum=settings.momentum, nesterov=True, **options)
+    options["momentum"] = settings.momentum
+    if settings.optimizer == "muon":
+        return Muon(kernel_rate=settings.kernel_rate, **options)
+    return keras.optimizers.SGD(nesterov=True, **options)
 
 
 def _learning_rate(settings, steps):

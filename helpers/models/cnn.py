@@ -1,7 +1,7 @@
 """Convolutional networks: a plain one, and ResNet-20 and ResNet-18 with skip connections."""
 
 from helpers.backend import keras
-from helpers.models.layers import PadShortcut
+from helpers.models.layers import BatchNormalization, PadShortcut
 
 layers = keras.layers
 
@@ -108,4 +108,4 @@ def _conv(x, filters, name, size=3, stride=1, regularizer=None):
         kernel_regularizer=regularizer,
         name=name,
     )(x)
-    return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_norm")(x)

@@ -9,7 +9,7 @@ epsilon is PyTorch's.
 import numpy as np
 
 from helpers.backend import keras
-from helpers.models.layers import register
+from helpers.models.layers import BatchNormalization, register
 
 layers = keras.layers
 PAPER_WIDTHS = (64, 256, 256)
@@ -130,8 +130,6 @@ def _conv(x, filters, name):
 
 
 def _norm(x, name):
-    x = layers.BatchNormalization(momentum=0.6, epsilon=1e-5, center=False, scale=False, name=name)(
-        x
-    )
+    x = BatchNormalization(momentum=0.6, epsilon=1e-5, center=False, scale=False, name=name)(x)
     x = QuickBias(name=f"{name}_bias")(x)
     return layers.Activation("gelu", name=f"{name}_gelu")(x)

@@ -3,6 +3,7 @@
 from helpers.backend import keras
 from helpers.models.cnn import conv_maps, token_head
 from helpers.models.layers import (
+    BatchNormalization,
     ClassToken,
     PositionEmbedding,
     SequencePooling,
@@ -109,7 +110,7 @@ def _cnn_branch(x):
             kernel_regularizer=keras.regularizers.L2(1e-3),
             name=f"conv{i}",
         )(x)
-        x = layers.BatchNormalization(name=f"conv{i}_norm")(x)
+        x = BatchNormalization(name=f"conv{i}_norm")(x)
         x = layers.ReLU(name=f"conv{i}_relu")(x)
         if i in (2, 3):
             x = layers.MaxPooling2D(name=f"pool{i}")(x)

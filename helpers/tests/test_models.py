@@ -10,6 +10,7 @@ import pytest
 from helpers import models
 from helpers.backend import keras
 from helpers.models import build, layers
+from helpers.models.layers import BatchNormalization
 
 SIZES = {  # trainable parameters, all parameters with batch norm's statistics, MACs
     "cnn_baseline": (111_050, 111_050, 10_339_584),
@@ -357,3 +358,44 @@ def test_dual_hybrid_penalises_its_convolutions():
     kernels = [numpy(model.get_layer(f"conv{i}").kernel) for i in range(1, 5)]
     expected = 1e-3 * sum((kernel**2).sum() for kernel in kernels)
     assert float(sum(map(numpy, model.losses))) == pytest.approx(expected, rel=1e-4)
+
+
+# ---- batch normalisation
+
+
+def batch_normalised(layer, maps):
+    """What a layer gives in training, the weights of two steps with it, and what it gives then."""
+    keras.utils.set_random_seed(0)
+    convolution = keras.layers.Conv2D(3, 1)
+    model = keras.Sequential([keras.Input(maps.shape[1:]), convolution, layer])
+    model.compile(keras.optimizers.SGD(0.1), "mse")
+    in_training = numpy(model(maps, training=True))
+    model.fit(maps, np.cos(maps), len(maps), 2, 0)
+    return in_training, *model.get_weights(), model.predict(maps, verbose=0)
+
+
+@pytest.mark.parametrize("options", [{}, {"center": False, "scale": False, "momentum": 0.6}])
+def test_batch_normalisation_is_keras_s(options):
+    maps = np.random.default_rng(0).normal(2, 3, (4, 5, 5, 3)).astype(np.float32)
+    own = batch_normalised(BatchNormalization(**options), maps)
+    keras_s = batch_normalised(keras.layers.BatchNormalization(**options), maps)
+    for one, other in zip(own, keras_s, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+
+
+def test_frozen_batch_normalisation_keeps_its_statistics():
+    layer = BatchNormalization()
+    layer.build((None, 2, 2, 3))
+    layer.trainable = False
+    maps = np.random.default_rng(0).normal(2, 3, (4, 2, 2, 3)).astype(np.float32)
+    np.testing.assert_allclose(numpy(layer(maps, training=True)), maps / np.sqrt(1.001), rtol=1e-5)
+    assert layer.get_weights()[2].tolist() == [0, 0, 0]
+
+
+def test_batch_normalisation_in_half_precision_has_float32_statistics():
+    layer = BatchNormalization(dtype="mixed_bfloat16")
+    maps = np.random.default_rng(0).normal(2, 3, (64, 8, 8, 3)).astype(np.float32)
+    assert keras.backend.standardize_dtype(layer(maps, training=True).dtype) == "bfloat16"
+    mean = numpy(layer.moving_mean)
+    assert mean.dtype == np.float32
+    np.testing.assert_allclose(mean, 0.01 * maps.mean((0, 1, 2)), rtol=1e-2)

@@ -12,7 +12,10 @@ from helpers.recipes import SPACE, TRIALS, Recipe, drawn
     [
         ({"warmup_epochs": 3, "schedule": "cosine"}, "leave none of 3"),
         ({"warmup_epochs": 1}, "choose cosine or linear, or no warm-up"),
-        ({"optimizer": "muon"}, "'muon': choose from adam, adamw, sgd"),
+        ({"optimizer": "lamb"}, "'lamb': choose from adam, adamw, sgd, muon"),
+        ({"optimizer": "muon"}, "kernel_rate belongs to muon"),
+        ({"kernel_rate": 0.1}, "kernel_rate belongs to muon"),
+        ({"precision": "float16"}, "'float16': choose from float32, mixed_bfloat16"),
         ({"optimizer": "adam", "weight_decay": 0.1}, "choose adamw, or leave the decay out"),
         ({"schedule": "step"}, "'step': choose from constant, cosine, linear"),
         ({"class_weights": "balanced"}, "'balanced': choose from none, inverse_frequency"),

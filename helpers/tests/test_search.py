@@ -12,11 +12,9 @@ from helpers import config, data, recipes, runs, search, training
 @pytest.fixture
 def small_search(monkeypatch, empty_study):
     """The tiny model is the one that is searched for, two epochs a trial."""
-    drawn = recipes.drawn
+    short = [replace(recipes.drawn(trial), epochs=2, warmup_epochs=0) for trial in range(5)]
     monkeypatch.setattr(config, "SEARCH", empty_study / "search")
-    monkeypatch.setattr(
-        recipes, "drawn", lambda trial: replace(drawn(trial), epochs=2, warmup_epochs=0)
-    )
+    monkeypatch.setattr(recipes, "trials", {"tiny": short}.__getitem__)
     return empty_study / "search"
 
 

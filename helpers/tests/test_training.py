@@ -20,6 +20,7 @@ from helpers import data, metrics, progress, runs, training
 from helpers.augmentation import Augmentation
 from helpers.backend import keras
 from helpers.batches import Batches, one_hot
+from helpers.experiments import Experiment
 from helpers.recipes import Recipe
 
 
@@ -252,15 +253,6 @@ def test_cosine_schedule_by_hand(through):
     assert through.history["learning_rate"].tolist() == pytest.approx(at_ends, abs=1e-9)
 
 
-@pytest.mark.parametrize(
-    ("warmup", "rates"), [(0, [1, 0.9, 0.5, 0.05, 0, 0]), (5, [0, 0.4, 2 / 3, 1 / 15, 0, 0])]
-)
-def test_linear_schedule_by_hand(warmup, rates):
-    schedule = training.LinearDecay(2.0, 20, warmup)
-    given = [float(schedule(step)) for step in (0, 2, 10, 19, 20, 25)]
-    assert given == pytest.approx([2 * rate for rate in rates], abs=1e-6)
-
-
 def test_cosine_schedule_without_warm_up_starts_at_its_peak():
     settings = Recipe(epochs=4, learning_rate=0.5, schedule="cosine")
     schedule = training._learning_rate(settings, steps=5)
@@ -321,10 +313,18 @@ def test_average_by_hand(monkeypatch):
     np.testing.assert_allclose(model.get_weights()[0], expected, rtol=1e-5, atol=1e-7)
 
 
-@pytest.mark.parametrize(("optimizer", "decay"), [("adam", None), ("adamw", 0.05), ("sgd", 0.05)])
+@pytest.mark.parametrize(
+    ("optimizer", "decay"), [("adam", None), ("adamw", 0.05), ("sgd", 0.05), ("muon", 0.05)]
+)
 def test_optimizer_with_a_constant_rate(optimizer, decay):
     model = tiny.new_model()
-    settings = Recipe(epochs=2, optimizer=optimizer, learning_rate=0.01, weight_decay=decay or 0.0)
+    settings = Recipe(
+        epochs=2,
+        optimizer=optimizer,
+        learning_rate=0.01,
+        kernel_rate=0.2 if optimizer == "muon" else 0.0,
+        weight_decay=decay or 0.0,
+    )
     training._compile(model, settings, steps=5, classes=10)
     assert type(model.optimizer).__name__.lower() == optimizer
     assert model.optimizer.weight_decay == decay
@@ -332,10 +332,56 @@ def test_optimizer_with_a_constant_rate(optimizer, decay):
     assert float(keras.ops.convert_to_numpy(model.optimizer.learning_rate)) == pytest.approx(0.01)
 
 
-def test_sgd_has_nesterov_s_momentum():
-    settings = Recipe(epochs=2, optimizer="sgd", momentum=0.85)
-    optimizer = training._optimizer(settings, 0.1)
-    assert (optimizer.momentum, optimizer.nesterov) == (0.85, True)
+@pytest.mark.parametrize(("optimizer", "kernel_rate"), [("sgd", 0.0), ("muon", 0.2)])
+def test_sgd_has_nesterov_s_momentum(optimizer, kernel_rate):
+    settings = Recipe(epochs=2, optimizer=optimizer, kernel_rate=kernel_rate, momentum=0.85)
+    made = training._optimizer(settings, 0.1)
+    assert (made.momentum, made.nesterov) == (0.85, True)
+    assert getattr(made, "kernel_rate", 0.0) == kernel_rate
+
+
+def test_lookahead_goes_on_where_it_was_stopped(tmp_path, monkeypatch):
+    settings = replace(tiny.RECIPE, lookahead=True, batch_size=40)
+    resume = tmp_path / "seed0.resume.npz"
+    with tiny.interrupted_after_each_epoch(monkeypatch):
+        for _ in range(settings.epochs):
+            with pytest.raises(KeyboardInterrupt):
+                fit(settings, resume=resume)
+    assert_same(fit(settings, resume=resume), fit(settings))
+
+
+def test_layers_compute_in_the_recipe_s_precision_and_weights_are_float32():
+    usual = keras.config.dtype_policy().name
+    experiment = Experiment("cifar10", "cnn_baseline", "x", Recipe(1, precision="mixed_bfloat16"))
+    layer = training.new_model(experiment, 0).get_layer("conv2")
+    assert (layer.compute_dtype, layer.kernel.dtype) == ("bfloat16", "float32")
+    assert keras.config.dtype_policy().name == usual
+
+
+def test_a_model_that_cannot_be_built_leaves_the_precision_as_it_was():
+    usual = keras.config.dtype_policy().name
+    experiment = Experiment("cifar10", "nonesuch", "x", Recipe(1, precision="mixed_bfloat16"))
+    with pytest.raises(ValueError, match="nonesuch"):
+        training.new_model(experiment, 0)
+    assert keras.config.dtype_policy().name == usual
+
+
+def test_test_time_augmentation_by_hand():
+    class Corner:
+        """Gives the pixels of the image's upper left corner."""
+
+        def predict(self, images, **options):
+            return images[:, 0, 0].astype(np.float32)
+
+    images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
+    # Shifted down and right, reflection brings in row and column 1; up and left, row and column
+    # 1 move to the corner.  A mirrored view has the right end of the row there.
+    expected = (
+        0.25 * (images[:, 0, 0] * 1.0 + images[:, 0, 31])
+        + 0.125 * (images[:, 1, 1] * 1.0 + images[:, 1, 30])
+        + 0.125 * (images[:, 1, 1] * 1.0 + images[:, 1, 30])
+    )
+    np.testing.assert_allclose(training.predict_tta(Corner(), images), expected, rtol=1e-6)
 
 
 def test_whitening_is_computed_from_training_images():
@@ -430,6 +476,23 @@ def test_recorded_weights_give_the_stored_logits(study):
     run = runs.read(tiny.EXPERIMENT.name, 0)
     logits = training.predict_logits(training.load_model(run), tiny.dataset().x_test)
     np.testing.assert_allclose(logits, run.test_logits, atol=2e-3)  # stored as float16
+
+
+def test_run_in_half_precision_is_recorded_in_float32_and_with_its_views(empty_study, monkeypatch):
+    settings = replace(tiny.EXPERIMENT.settings, precision="mixed_bfloat16", tta=True)
+    run = training.train(replace(tiny.EXPERIMENT, settings=settings), 0)
+    assert list(run.info) == [*tiny.RECORD_KEYS, "validation_tta", "test_tta"]
+    model, split = training.load_model(run), tiny.split()
+    assert model.dtype_policy.name == "float32"
+    with np.load(run.folder / "predictions.npz") as stored:
+        for way, predict in (("", training.predict_logits), ("_tta", training.predict_tta)):
+            for part, images, labels in (
+                ("validation", split.x_val, split.y_val),
+                ("test", split.data.x_test, split.data.y_test),
+            ):
+                logits = stored[f"{part.removesuffix('idation')}{way}_logits"]
+                np.testing.assert_allclose(predict(model, images), logits, atol=2e-3)
+                assert run.info[part + way] == metrics.scores(logits, labels)
 
 
 def test_recorded_run_leaves_nothing_to_resume(study):
