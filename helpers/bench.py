@@ -22,7 +22,7 @@ from typing import IO
 import numpy as np
 import pandas as pd
 
-from helpers import config, data, provenance
+from helpers import config, costs, data, provenance
 from helpers.contenders import PREDICTED
 
 MODELS = ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct")
@@ -186,7 +186,7 @@ def _training_rows(name, ours, peer, against, matrix, rounds, seconds):
             f"training arithmetic, {name}",
             "matrix product",
             "GFLOP/s",
-            _rate(6e-9 * ours.facts["macs"] * BATCH, step["ours"]),
+            _rate(costs.training_flops(ours.facts["macs"], BATCH) / 1e9, step["ours"]),
             _rate(2e-9 * MATRIX**3, step["matrix"]),
             "ratio >= 0.6" if name in CNNS else None,
         ),

@@ -9,9 +9,12 @@ from fnmatch import fnmatch
 
 from helpers.data import VARIANTS
 from helpers.recipes import (
+    AIRBENCH94,
     DUAL_PUBLISHED,
     RESNET18_PUBLISHED,
     SHORT,
+    SHORT_L1,
+    SHORT_L2,
     TOKEN_PUBLISHED,
     VIT_128_PUBLISHED,
     Recipe,
@@ -51,6 +54,11 @@ def _all() -> list[Experiment]:
             rows.append(("cifar10-imbalanced", model, recipe, settings))
     for model in ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct"):
         rows.append(("cifar10", model, "short", SHORT))
+    rows += [
+        ("cifar10", "resnet20", "short_l1", SHORT_L1),
+        ("cifar10", "resnet20", "short_l2", SHORT_L2),
+        ("cifar10", "fast_cnn", "airbench94", AIRBENCH94),
+    ]
     return [Experiment(*row) for row in rows]
 
 

@@ -68,7 +68,9 @@ _LEADER = {"arrowstyle": "-", "color": _GREY, "lw": 0.7, "shrinkA": 0, "shrinkB"
 _AXIS_LABELS = {
     "parameters": "Parameters",
     "macs": "MACs per image",
+    "minutes": "Training time (minutes)",
     "seconds_training": "Training time (s)",
+    "pflop": "Training (PFLOP)",
     "images_per_second": "Throughput (images/s)",
     "accuracy": "Test accuracy",
     "macro_precision": "Macro precision",
@@ -319,11 +321,13 @@ def accuracy_against(
     y: str = "accuracy",
     low: str | None = None,
     high: str | None = None,
+    front: bool = False,
 ) -> Figure:
     """Draw column `y` against column `x`, which is logarithmic, one point a row.
 
     Column `model` gives colour, marker and text; a model with several rows is named at its first.
-    `low` and `high` name columns with the ends of intervals around `y`.
+    `low` and `high` name columns with the ends of intervals around `y`. With `front`, a line steps
+    along the Pareto front: the rows that none beats at the same `x` or less.
     """
     if (low is None) != (high is None):
         raise ValueError("low and high belong together: name both columns, or neither")
@@ -333,6 +337,10 @@ def accuracy_against(
         raise ValueError(f"{x} has values that no logarithmic axis can show: pass positive ones")
     figure, axes = _figure(height=4.6)
     axes.set_xscale("log")
+    if front:
+        steps = frame.sort_values([x, y], ascending=[True, False])
+        steps = steps[steps[y] > steps[y].cummax().shift(fill_value=-np.inf)]
+        axes.plot(steps[x], steps[y], drawstyle="steps-post", color=_GREY, lw=1.1, zorder=1)
     for _, row in frame.iterrows():
         style = {"color": colour(row["model"]), "lw": 1.4}
         axes.plot([row[x], row[x]], [row[low], row[high]], **style, solid_capstyle="butt")
@@ -346,6 +354,32 @@ def accuracy_against(
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     _name_points(axes, frame, x, y, low, high)
+    return figure
+
+
+def accuracy_over_cost(curves: Mapping[str, pd.DataFrame], cost: str) -> Figure:
+    """Draw the best validation accuracy so far against what training has cost until then.
+
+    Each curve has the columns `cost`, which is positive and rises, and `val_accuracy`, a row an
+    epoch; its name is a model's, or `<model>/<anything>`, which gives the colour, and the text in
+    the legend. Curves of one model differ in their dashes.
+    """
+    figure, axes = _figure(height=4.8)
+    axes.set_xscale("log")
+    seen = {}
+    for name, curve in curves.items():
+        _check_columns(curve, [cost, "val_accuracy"])
+        model, _, recipe = name.partition("/")
+        dashes = ("-", "--", ":", "-.")[seen.setdefault(model, 0) % 4]
+        seen[model] += 1
+        text = f"{label(model)}, {recipe}" if recipe else label(model)
+        axes.plot(
+            curve[cost], curve["val_accuracy"].cummax(), dashes, color=colour(model), label=text
+        )
+    axes.set(xlabel=_AXIS_LABELS.get(cost, cost), ylabel="Best validation accuracy so far")
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.grid(visible=True)
+    _legend(figure, axes.get_legend_handles_labels()[0])
     return figure
 
 

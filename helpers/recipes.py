@@ -97,6 +97,10 @@ SHORT = Recipe(
     augmentation=FLIP_AND_CROP,
 )
 
+# The same with the penalties that system A names and gives no strength of.
+SHORT_L1 = replace(SHORT, model_options=(("l1", 1e-5),))
+SHORT_L2 = replace(SHORT, model_options=(("l2", 1e-4),))
+
 # System A, `resnet18` and `vit_128`.
 RESNET18_PUBLISHED = Recipe(epochs=20, weight_decay=1e-2, augmentation=FLIP_AND_CROP)
 VIT_128_PUBLISHED = Recipe(

@@ -5,10 +5,10 @@ The test set is never looked at.
 
 from pathlib import Path
 
-from helpers import data, provenance, recipes, runs, training
+from helpers import costs, data, provenance, recipes, runs, training
 from helpers.backend import keras
 from helpers.experiments import Experiment
-from helpers.models import macs, training_flops
+from helpers.models import macs
 
 SEED = 0
 
@@ -48,7 +48,7 @@ def _train_and_record(model, trial, target, root):
         "seed": SEED,
         "config": experiment.config,
         "history": history,
-        "training_flops": training_flops(macs(fresh), len(split.train_index) * len(history)),
+        "training_flops": costs.training_flops(macs(fresh), len(split.train_index) * len(history)),
         "backend": keras.backend.backend(),
         "hardware": provenance.hardware(),
         "versions": provenance.versions(),

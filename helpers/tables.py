@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers import config, data, metrics, plots, runs
+from helpers import config, costs, data, metrics, plots, runs
 
 SCORES = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "roc_auc_ovr", "nll", "ece"]
 
@@ -72,6 +72,7 @@ def all_runs(pattern: str = "*", root: Path | None = None) -> pd.DataFrame:
             | {"experiment": run.name}
             | {key: run.info[key] for key in ("epochs_run", "best_epoch", "parameters", "macs")}
             | {key: run.info[key] for key in ("seconds_training", "images_per_second")}
+            | {"pflop": costs.by_epoch(run)["pflop"].iloc[-1]}
             | {"validation_accuracy": run.info["validation"]["accuracy"]}
             | {key: test[key] for key in SCORES}
             | {"accuracy_low": low, "accuracy_high": high}

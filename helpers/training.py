@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers import data, metrics, provenance, runs
+from helpers import costs, data, metrics, provenance, runs
 from helpers.backend import keras, on_gpu
 from helpers.batches import Batches, one_hot
 from helpers.experiments import Experiment
-from helpers.models import adapt_whitening, build, macs, trainable_parameters, training_flops
+from helpers.models import adapt_whitening, build, macs, trainable_parameters
 from helpers.optimizers import LinearDecay, Lookahead, Muon
 from helpers.progress import Progress
 from helpers.recipes import Recipe
@@ -308,7 +308,7 @@ def estimate_seconds(experiment: Experiment) -> float:
     """About how long a run would take here: its FLOPs at half the rate of a matrix product."""
     model = new_model(experiment, 0, 100 if experiment.data == "cifar100" else 10)
     images = data.training_images(experiment.data) * experiment.settings.epochs
-    return training_flops(macs(model), images) / (0.5 * _matrix_product_rate())
+    return costs.training_flops(macs(model), images) / (0.5 * _matrix_product_rate())
 
 
 @cache

@@ -5,7 +5,7 @@ Importing this package registers every custom layer, so that a saved `.keras` fi
 
 from helpers.backend import keras
 from helpers.models import cnn, fast, hybrid, vit
-from helpers.models.counting import layer_table, macs, trainable_parameters, training_flops
+from helpers.models.counting import layer_table, macs, trainable_parameters
 from helpers.models.fast import adapt_whitening
 
 BUILDERS = {
@@ -28,7 +28,6 @@ __all__ = [
     "layer_table",
     "macs",
     "trainable_parameters",
-    "training_flops",
 ]
 
 

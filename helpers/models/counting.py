@@ -23,14 +23,6 @@ def macs(model: keras.Model) -> int:
     return sum(_layer_macs(layer) for layer in model.layers)
 
 
-def training_flops(macs: int, images: int) -> int:
-    """Operations to train on so many images, each as often as it comes.
-
-    A step costs three times its forward pass, a MAC two operations.
-    """
-    return 6 * macs * images
-
-
 def layer_table(model: keras.Model) -> pd.DataFrame:
     """A row for each layer that changes the shape or computes: output shape, parameters, MACs."""
     rows = []

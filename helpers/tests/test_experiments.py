@@ -1,6 +1,7 @@
 """The table of experiments, against the published descriptions."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -49,15 +50,25 @@ def test_dual_hybrid_stops_early_on_validation_loss():
     assert recipe.augmentation == Augmentation(flip=True, brightness=0.1, contrast=(0.8, 1.2))
 
 
-@pytest.mark.parametrize("name", [n for n in EXPERIMENTS if "hybrid_dual" not in n])
-def test_all_others_flip_and_crop(name):
-    assert EXPERIMENTS[name].settings.augmentation == Augmentation(flip=True, crop=4)
+UNTUNED = [e for pattern in ("*/published*", "*/short*") for e in find(pattern)]
+
+
+@pytest.mark.parametrize("experiment", [e for e in UNTUNED if e.model != "hybrid_dual"])
+def test_all_other_untuned_recipes_flip_and_crop(experiment):
+    assert experiment.settings.augmentation == Augmentation(flip=True, crop=4)
 
 
 def test_short_is_one_recipe_for_all():
     recipes = {e.settings for e in find("cifar10/*/short")}
     assert len(recipes) == 1
     assert recipes.pop().epochs == 30
+
+
+@pytest.mark.parametrize(("penalty", "strength"), [("l1", 1e-5), ("l2", 1e-4)])
+def test_regularised_resnet20_differs_from_short_in_its_penalty_alone(penalty, strength):
+    plain = EXPERIMENTS["cifar10/resnet20/short"].settings
+    regularised = EXPERIMENTS[f"cifar10/resnet20/short_{penalty}"].settings
+    assert regularised == replace(plain, model_options=((penalty, strength),))
 
 
 @pytest.mark.parametrize("model", ["cnn_baseline", "hybrid_token"])
