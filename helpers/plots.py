@@ -50,6 +50,7 @@ _MODELS = {
     "vit_128": _Look("ViT at 128 px", "#7F2A00", "s"),
     "hybrid_token": _Look("CNN-token hybrid", "#009E73", "D"),
     "hybrid_dual": _Look("Dual-branch hybrid", "#CC79A7", "D"),
+    "fast_hybrid": _Look("Fast hybrid", "#96C369", "D"),
     "cct": _Look("CCT-2/3x2", "#005C42", "D"),
 }
 # Okabe and Ito's palette, for what is no model; yellow, which is faint on white, comes last.

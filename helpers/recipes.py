@@ -171,17 +171,33 @@ AIRBENCH94 = replace(
     lookahead=True,
 )
 
-# What was tried, on validation, before the fast recipes were frozen.
-FAST_TRIALS = tuple(
-    replace(recipe, epochs=4, **changed)
-    for recipe, changed in (
+# For transformers, which SGD trains badly.
+FAST_ADAMW = replace(
+    FAST,
+    batch_size=250,
+    optimizer="adamw",
+    learning_rate=2e-3,
+    kernel_rate=0.0,
+    weight_decay=0.05,
+    warmup_epochs=1,
+)
+
+# What was tried, on validation, before the fast recipes were frozen: changes to one of the above.
+FAST_TRIALS = {
+    "fast_cnn": (
         (FAST, {}),
         (FAST, {"kernel_rate": 0.16}),
         (FAST, {"learning_rate": 1.46, "kernel_rate": 0.16}),
         (AIRBENCH94, {"warmup_epochs": 1}),
         (FAST, {"batch_size": 1000, "learning_rate": 1.46, "kernel_rate": 0.16}),
-    )
-)
+        (FAST, {"kernel_rate": 0.08}),
+    ),
+    "fast_hybrid": (
+        (FAST, {"kernel_rate": 0.16}),
+        (FAST_ADAMW, {}),
+        (FAST_ADAMW, {"learning_rate": 4e-3}),
+    ),
+}
 
 
 def trials(model: str) -> tuple[Recipe, ...]:
@@ -190,11 +206,13 @@ def trials(model: str) -> tuple[Recipe, ...]:
     Raises:
         ValueError: nothing is searched for this model.
     """
-    if model == "fast_cnn":
-        return FAST_TRIALS
+    if model in FAST_TRIALS:
+        return tuple(
+            replace(recipe, **{"epochs": 4, **changes}) for recipe, changes in FAST_TRIALS[model]
+        )
     if model in SEARCHED:
         return tuple(drawn(trial) for trial in range(TRIALS))
-    models = ", ".join((*SEARCHED, "fast_cnn"))
+    models = ", ".join((*SEARCHED, *FAST_TRIALS))
     raise ValueError(f"no search for {model}: choose from {models}")
 
 

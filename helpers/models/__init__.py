@@ -13,6 +13,7 @@ BUILDERS = {
     "resnet20": cnn.resnet20,
     "resnet18": cnn.resnet18,
     "fast_cnn": fast.fast_cnn,
+    "fast_hybrid": fast.fast_hybrid,
     "vit": vit.vit,
     "vit_lite": vit.vit_lite,
     "vit_128": vit.vit_128,

@@ -1,4 +1,4 @@
-"""A convolutional network for short training, after the airbench94 of Jordan 2024.
+"""Networks for short training, after the airbench94 of Jordan 2024.
 
 "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", section 3: a first layer that whitens and is
 never trained, identity initialisation, batch normalisation without scale, max-pooling, a small
@@ -9,7 +9,14 @@ epsilon is PyTorch's.
 import numpy as np
 
 from helpers.backend import keras
-from helpers.models.layers import BatchNormalization, register
+from helpers.models.layers import (
+    BatchNormalization,
+    PositionEmbedding,
+    SequencePooling,
+    encoder,
+    flatten_map,
+    register,
+)
 
 layers = keras.layers
 PAPER_WIDTHS = (64, 256, 256)
@@ -22,22 +29,34 @@ def fast_cnn(classes: int, widths: tuple[int, int, int] = PAPER_WIDTHS) -> keras
     The whitening has to be adapted to training images first: `adapt_whitening`.
     """
     inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
-    x = layers.Rescaling(
-        [1 / std for std in STD],
-        offset=[-mean / std for mean, std in zip(MEAN, STD, strict=True)],
-        name="scale",
-    )(inputs)
-    x = Whitening(name="whitening")(x)
-    x = layers.Activation("gelu", name="whitening_gelu")(x)
-    for group, width in enumerate(widths, start=1):
-        x = _conv(x, width, f"group{group}_conv1")
-        x = layers.MaxPooling2D(name=f"group{group}_pool")(x)
-        x = _norm(x, f"group{group}_norm1")
-        x = _conv(x, width, f"group{group}_conv2")
-        x = _norm(x, f"group{group}_norm2")
+    x = _groups(inputs, widths)
     x = layers.GlobalMaxPooling2D(name="pooled_map")(x)
     x = layers.Dense(classes, use_bias=False, name="unscaled_logits")(x)
     return keras.Model(inputs, layers.Rescaling(1 / 9, name="logits")(x), name="fast_cnn")
+
+
+def fast_hybrid(classes: int) -> keras.Model:
+    """The fast CNN with two transformer layers in place of its third group.
+
+    The second group's map (N, 7, 7, 256) becomes 49 tokens with learned positions; their weighted
+    mean is classified.
+    """
+    inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
+    x = _groups(inputs, PAPER_WIDTHS[:2])
+    x = PositionEmbedding(name="positions")(flatten_map(x))
+    x = encoder(
+        x,
+        depth=2,
+        heads=4,
+        key_dimension=64,
+        mlp_width=512,
+        dropout=0.0,
+        attention_dropout=0.0,
+        qkv_bias=False,
+    )
+    x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
+    x = SequencePooling(name="pool")(x)
+    return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name="fast_hybrid")
 
 
 def adapt_whitening(model: keras.Model, images: np.ndarray) -> None:
@@ -116,6 +135,27 @@ class PartialIdentity(keras.initializers.Initializer):
         passing[height // 2, width // 2, same, same] = 1.0
         is_passing = np.arange(outputs) < inputs
         return keras.ops.where(is_passing, keras.ops.cast(passing, random.dtype), random)
+
+
+def _groups(inputs, widths):
+    """Pixels -> the map of the last group: whitening, then per width two 3x3 convolutions.
+
+    A map's sides are 15, 7 and 3 after the first, second and third group.
+    """
+    x = layers.Rescaling(
+        [1 / std for std in STD],
+        offset=[-mean / std for mean, std in zip(MEAN, STD, strict=True)],
+        name="scale",
+    )(inputs)
+    x = Whitening(name="whitening")(x)
+    x = layers.Activation("gelu", name="whitening_gelu")(x)
+    for group, width in enumerate(widths, start=1):
+        x = _conv(x, width, f"group{group}_conv1")
+        x = layers.MaxPooling2D(name=f"group{group}_pool")(x)
+        x = _norm(x, f"group{group}_norm1")
+        x = _conv(x, width, f"group{group}_conv2")
+        x = _norm(x, f"group{group}_norm2")
+    return x
 
 
 def _conv(x, filters, name):

@@ -24,7 +24,9 @@ DEFAULT_LAYERS = {
     "hybrid_token": "conv3",
     "hybrid_dual": "conv4_relu",
     "cct": "block2_norm1",
+    "fast_hybrid": "block2_norm1",
 }
+GRIDS = {"fast_cnn": (3, 3), "fast_hybrid": (7, 7)}  # of the others, (8, 8)
 TOO_LARGE_TO_BUILD = {"resnet18", "vit_128"}
 
 
@@ -253,7 +255,7 @@ def test_each_architecture_has_its_default_layer_here():
 def test_default_layers(name):
     model = build(name)
     assert explain.default_layer(model) == DEFAULT_LAYERS[name]
-    assert explain.grid_size(model) == ((3, 3) if name == "fast_cnn" else (8, 8))
+    assert explain.grid_size(model) == GRIDS.get(name, (8, 8))
 
 
 @pytest.mark.parametrize("class_token", [True, False])
@@ -609,6 +611,7 @@ CASES = {  # name of a model -> layer
     "resnet20": "stage2_block1_relu1",
     "hybrid_dual": "block6_norm1",
     "cct": "block2_norm1",
+    "fast_hybrid": "block2_norm1",
 }
 ON_THE_OTHER_BACKEND = """
 import sys

@@ -17,6 +17,7 @@ SIZES = {  # trainable parameters, all parameters with batch norm's statistics, 
     "resnet20": (269_722, 271_098, 40_551_040),
     "resnet18": (11_173_962, 11_183_562, 555_422_720),
     "fast_cnn": (1_971_328, 1_973_920, 118_147_360),
+    "fast_hybrid": (1_857_163, 1_858_731, 137_801_504),
     "vit": (280_202, 280_202, 19_268_864),
     "vit_lite": (3_716_618, 3_716_618, 254_482_432),
     "vit_128": (43_177_738, 43_177_738, 2_837_070_336),
@@ -95,7 +96,7 @@ def test_pixels_in_logits_out(name, images):
     assert not np.allclose(result[0], result[1])
 
 
-@pytest.mark.parametrize("name", [name for name in SIZES if name != "fast_cnn"])
+@pytest.mark.parametrize("name", [name for name in SIZES if not name.startswith("fast")])
 def test_pixels_are_scaled_inside(name):
     black_and_white = np.stack(
         [np.zeros((32, 32, 3), np.uint8), np.full((32, 32, 3), 255, np.uint8)]
