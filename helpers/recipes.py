@@ -187,7 +187,7 @@ FAST_TRIALS = {
     "fast_cnn": (
         (FAST, {}),
         (FAST, {"kernel_rate": 0.16}),
-        (FAST, {"learning_rate": 1.46, "kernel_rate": 0.16}),
+        (FAST, {"learning_rate": 1.46, "kernel_rate": 0.08}),
         (AIRBENCH94, {"warmup_epochs": 1}),
         (FAST, {"batch_size": 1000, "learning_rate": 1.46, "kernel_rate": 0.16}),
         (FAST, {"kernel_rate": 0.08}),
