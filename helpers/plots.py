@@ -74,6 +74,7 @@ _AXIS_LABELS = {
     "pflop": "Training (PFLOP)",
     "images_per_second": "Throughput (images/s)",
     "accuracy": "Test accuracy",
+    "validation_accuracy": "Validation accuracy",
     "macro_precision": "Macro precision",
     "macro_recall": "Macro recall",
     "macro_f1": "Macro F1",

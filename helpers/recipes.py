@@ -191,9 +191,10 @@ FAST_TRIALS = {
         (AIRBENCH94, {"warmup_epochs": 1}),
         (FAST, {"batch_size": 1000, "learning_rate": 1.46, "kernel_rate": 0.16}),
         (FAST, {"kernel_rate": 0.08}),
+        (FAST, {"kernel_rate": 0.04}),
     ),
     "fast_hybrid": (
-        (FAST, {"kernel_rate": 0.16}),
+        (FAST, {"kernel_rate": 0.08}),
         (FAST_ADAMW, {}),
         (FAST_ADAMW, {"learning_rate": 4e-3}),
     ),
