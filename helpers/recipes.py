@@ -191,7 +191,7 @@ FAST_TRIALS = {
         (AIRBENCH94, {"warmup_epochs": 1}),
         (FAST, {"batch_size": 1000, "learning_rate": 1.46, "kernel_rate": 0.16}),
         (FAST, {"kernel_rate": 0.08}),
-        (FAST, {"kernel_rate": 0.04}),
+        (FAST, {"learning_rate": 0.36, "kernel_rate": 0.16}),
     ),
     "fast_hybrid": (
         (FAST, {"kernel_rate": 0.08}),
