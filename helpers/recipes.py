@@ -185,16 +185,16 @@ FAST_ADAMW = replace(
 # What was tried, on validation, before the fast recipes were frozen: changes to one of the above.
 FAST_TRIALS = {
     "fast_cnn": (
-        (FAST, {}),
-        (FAST, {"kernel_rate": 0.16}),
+        (FAST, {"learning_rate": 0.73, "kernel_rate": 0.33}),
+        (FAST, {"learning_rate": 0.73, "kernel_rate": 0.16}),
         (FAST, {"learning_rate": 1.46, "kernel_rate": 0.08}),
         (AIRBENCH94, {"warmup_epochs": 1}),
-        (FAST, {"batch_size": 1000, "learning_rate": 1.46, "kernel_rate": 0.16}),
-        (FAST, {"kernel_rate": 0.08}),
+        (FAST, {"learning_rate": 0.36, "kernel_rate": 0.08}),
+        (FAST, {"learning_rate": 0.73, "kernel_rate": 0.08}),
         (FAST, {"learning_rate": 0.36, "kernel_rate": 0.16}),
     ),
     "fast_hybrid": (
-        (FAST, {"kernel_rate": 0.08}),
+        (FAST, {"learning_rate": 0.73, "kernel_rate": 0.08}),
         (FAST_ADAMW, {}),
         (FAST_ADAMW, {"learning_rate": 4e-3}),
     ),

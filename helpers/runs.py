@@ -4,7 +4,8 @@
 
 `run.json`           what was trained, how, on what, and its scores
 `history.csv`        a row an epoch
-`predictions.npz`    `test_logits` float16 in the test set's order; `val_logits`, `val_index`
+`predictions.npz`    `test_logits` float16 in the test set's order; `val_logits`, `val_index`;
+                     `test_tta_logits` and `val_tta_logits` where views were averaged, too
 `model.weights.h5`   the chosen weights, where they are small enough to keep
 
 A trial of the search for a recipe is one file, `<search>/<model>/trial<k>.json`, without weights,
