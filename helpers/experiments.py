@@ -11,6 +11,9 @@ from helpers.data import VARIANTS
 from helpers.recipes import (
     AIRBENCH94,
     DUAL_PUBLISHED,
+    FAST_89,
+    FAST_94,
+    FAST_HOUR,
     RESNET18_PUBLISHED,
     SHORT,
     SHORT_L1,
@@ -58,6 +61,9 @@ def _all() -> list[Experiment]:
         ("cifar10", "resnet20", "short_l1", SHORT_L1),
         ("cifar10", "resnet20", "short_l2", SHORT_L2),
         ("cifar10", "fast_cnn", "airbench94", AIRBENCH94),
+        ("cifar10", "fast_cnn", "fast_89", FAST_89),
+        ("cifar10", "fast_cnn", "fast_94", FAST_94),
+        ("cifar10", "fast_cnn", "fast_hour", FAST_HOUR),
     ]
     return [Experiment(*row) for row in rows]
 

@@ -130,3 +130,11 @@ def test_recorded_trial_is_the_one_of_its_number(trial):
         recipes.trials(trial["model"])[trial["trial"]]
     )
     assert len(trial["history"]) in (0, trial["config"]["epochs"])
+
+
+@pytest.mark.parametrize(("recipe", "epochs"), [("fast_89", 4), ("fast_94", 11), ("fast_hour", 34)])
+def test_fast_recipes_are_the_best_trial_trained_for_longer(recipe, epochs):
+    tried = [trial for trial in runs.trials() if trial["model"] == "fast_cnn"]
+    best = max(tried, key=lambda trial: max(row["val_accuracy"] for row in trial["history"]))
+    frozen = as_recorded(EXPERIMENTS[f"cifar10/fast_cnn/{recipe}"].settings)
+    assert frozen == with_defaults(best["config"]) | {"epochs": epochs}
