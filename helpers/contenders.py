@@ -10,29 +10,30 @@ import os
 import sys
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from PIL import Image
 
 from helpers import data
 from helpers.augmentation import Augmentation
-from helpers.recipes import FLIP_AND_CROP, Recipe
+from helpers.experiments import Experiment
+from helpers.recipes import FAST_89, FLIP_AND_CROP, Recipe
 
 PREDICTED = 500  # images a batch of a prediction
 IMAGES = 50_000  # that the input pipeline draws from, as many as CIFAR-10 has
 RECIPE = Recipe(epochs=1, weight_decay=0.05)
 
 
-def _keras(model: str, batch: int):
+def _keras(model: str, batch: int, recipe: Recipe = RECIPE):
     """One of the study's models, which trains and predicts as the study does."""
     from helpers import models, training
     from helpers.batches import Batches
 
     sample = data.load_sample()
-    network = models.build(model)
+    network = training.new_model(Experiment("cifar10", model, "bench", recipe), seed=0)
     first = data.Split(sample, train_index=np.arange(batch), val_index=np.arange(10))
-    training.fit(network, RECIPE, first, seed=0)  # compiles it
+    training.fit(network, recipe, first, seed=0)  # compiles it
 
     def train(steps):
         """As the records have it: an epoch, without the set-up of `fit`."""
@@ -64,6 +65,11 @@ def _keras(model: str, batch: int):
 
     actions = (train, train_and_weigh, predict, predict_one)
     return {"macs": models.macs(network)}, actions
+
+
+def _fast():
+    """The fast network, trained as `fast_89` says."""
+    return _keras("fast_cnn", FAST_89.batch_size, replace(FAST_89, epochs=1))
 
 
 def _torchvision(batch: int):
@@ -179,6 +185,7 @@ def _timed(work):
 
 ROLES = {
     "keras": _keras,
+    "fast": _fast,
     "torchvision": _torchvision,
     "matrix": _matrix,
     "batches": _batches,

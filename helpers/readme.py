@@ -66,6 +66,7 @@ def findings() -> list[str]:
         _difference("cifar10/vit/short", "cifar10/resnet20/short", labels),
         _difference("cifar10/vit/short", "cifar10/cct/short", labels),
         _difference("cifar10/cnn_baseline/published", "cifar10/hybrid_token/published", labels),
+        *_speed(),
         *(_scarcity(model, labels) for model in ("cnn_baseline", "hybrid_token")),
         _explanations(),
     ]
@@ -81,6 +82,17 @@ def _difference(first, second, labels):
         f"{row['accuracy b']:.1f} against {row['accuracy a']:.1f} %, {row['difference']:+.1f} "
         f"points [{row['low']:+.1f}, {row['high']:+.1f}]."
     )
+
+
+def _speed():
+    frame = tables.speed("cifar10/fast_cnn/fast_*")
+    for name, row in frame.iterrows():
+        parameters = runs.read(f"cifar10/{name}").info["parameters"]
+        yield (
+            f"**Two cores, {row['minutes']:.0f} minutes** (`{name}`, {row['PFLOP']:.2f} PFLOP, "
+            f"{parameters / 1e6:.1f}M parameters): {100 * row['test']:.1f} %, "
+            f"{100 * row['test, views averaged']:.1f} % with the mean of six views of an image."
+        )
 
 
 def _scarcity(model, labels):

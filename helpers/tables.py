@@ -12,7 +12,9 @@ from helpers import config, costs, data, metrics, plots, runs
 SCORES = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "roc_auc_ovr", "nll", "ece"]
 
 SEARCHED_SETTINGS = [
+    "optimizer",
     "learning_rate",
+    "kernel_rate",
     "weight_decay",
     "schedule",
     "warmup_epochs",
@@ -95,11 +97,43 @@ def trials(root: Path | None = None) -> pd.DataFrame:
             {key: record[key] for key in ("model", "trial")}
             | {"validation accuracy": best["val_accuracy"], "best epoch": best["epoch"]}
             | {"PFLOP": record["training_flops"] / 1e15}
-            | {key.replace("_", " "): settings[key] for key in SEARCHED_SETTINGS}
+            # A setting that came after the trial is not in its record.
+            | {key.replace("_", " "): settings.get(key) for key in SEARCHED_SETTINGS}
             | {key: augmentation[key] for key in ("crop", "cutout", "randaugment")}
             | {key: augmentation[key] for key in ("mixup", "cutmix")}
         )
     return pd.DataFrame(rows)
+
+
+def speed(pattern: str, root: Path | None = None) -> pd.DataFrame:
+    """A row an experiment that was scored with averaged views, too: what it cost and gave.
+
+    Costs are those of seed 0, scores means over the seeds; `± test` is their standard deviation.
+    """
+    groups = {}
+    for run in runs.recorded(pattern, root):
+        if "test_tta" in run.info:
+            groups.setdefault(run.name, []).append(run)
+    rows = {}
+    for name, group in groups.items():
+        cost = costs.by_epoch(group[0]).iloc[-1]
+
+        def scored(part, group=group):
+            return [run.info[part]["accuracy"] for run in group]
+
+        rows[name.partition("/")[2]] = {
+            "seeds": len(group),
+            "epochs": group[0].info["epochs_run"],
+            "PFLOP": cost["pflop"],
+            "minutes": cost["minutes"],
+            "validation": np.mean(scored("validation")),
+            "test": np.mean(scored("test")),
+            "± test": np.std(scored("test"), ddof=1) if len(group) > 1 else np.nan,
+            "validation, views averaged": np.mean(scored("validation_tta")),
+            "test, views averaged": np.mean(scored("test_tta")),
+        }
+    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("experiment")
+    return frame.sort_values("PFLOP", kind="stable")
 
 
 def scores(chosen: Sequence[runs.Run]) -> pd.DataFrame:

@@ -1,6 +1,7 @@
 """Tables say what the recorded runs say, and the README says what the tables say."""
 
 from dataclasses import asdict, dataclass
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -69,6 +70,36 @@ def test_paired_counts_the_images_that_only_one_gets_right():
     assert first["p (McNemar)"] == pytest.approx(2 * 6196 / 2**20)
     assert first["p (Holm)"] == pytest.approx(2 * first["p (McNemar)"])
     assert second[["difference", "low", "high", "p (Holm)"]].tolist() == [0, 0, 0, 1]
+
+
+def recorded_run(recipe, seed, test, views=None, minutes=(1.0, 3.0)):
+    info = {"data": "cifar10", "macs": 100_000_000, "epochs_run": 2}
+    info |= {part: {"accuracy": test} for part in ("validation", "test")}
+    if views:
+        info |= {part: {"accuracy": views} for part in ("validation_tta", "test_tta")}
+    history = pd.DataFrame(
+        {"epoch": [1, 2], "val_accuracy": 0.5, "seconds": 60 * np.array(minutes)}
+    )
+    return SimpleNamespace(name=f"cifar10/fast_cnn/{recipe}", seed=seed, info=info, history=history)
+
+
+def test_speed_has_the_costs_of_seed_0_and_means_over_seeds(monkeypatch):
+    found = [
+        recorded_run("slow", 0, 0.8),
+        recorded_run("fast", 0, 0.90, 0.92),
+        recorded_run("fast", 1, 0.94, 0.96, minutes=(7.0, 7.0)),
+        recorded_run("faster", 0, 0.7, 0.8),
+    ]
+    monkeypatch.setattr(runs, "recorded", lambda pattern, root: found)
+    frame = tables.speed("cifar10/fast_cnn/*")
+    assert list(frame.index) == ["fast_cnn/fast", "fast_cnn/faster"]
+    fast = frame.loc["fast_cnn/fast"]
+    assert (fast["seeds"], fast["epochs"], fast["minutes"]) == (2, 2, 4)
+    assert fast["PFLOP"] == pytest.approx(6 * 1e8 * 90_000 / 1e15)
+    assert fast["test"] == pytest.approx(0.92)
+    assert fast["± test"] == pytest.approx(0.02 * 2**0.5)
+    assert fast["test, views averaged"] == pytest.approx(0.94)
+    assert np.isnan(frame.loc["fast_cnn/faster", "± test"])
 
 
 def test_trials_show_settings_and_the_first_best_epoch(tmp_path):
