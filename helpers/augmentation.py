@@ -97,7 +97,7 @@ def mirror(images, chosen):
 
 
 def random_crop(images, padding, rng):
-    """Shifts each image by up to `padding` pixels either way; zeros come in from outside."""
+    """Shifts each image by up to `padding`, at least 1, pixels; zeros come in from outside."""
     count, height, width, channels = images.shape
     padded = np.zeros((count, height + 2 * padding, width + 2 * padding, channels), images.dtype)
     padded[:, padding:-padding, padding:-padding] = images

@@ -476,13 +476,10 @@ def _last_line(text):
 def _environment(backend):
     """All contenders alike: the same number of threads, and no GPU."""
     threads = dict.fromkeys(
-        ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), str(_threads())
+        ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+        str(provenance.threads()),
     )
     return os.environ | threads | {"CUDA_VISIBLE_DEVICES": "", "KERAS_BACKEND": backend or _ours()}
-
-
-def _threads():
-    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
 
 
 def _ours():
@@ -499,7 +496,7 @@ def _caption(rounds):
     return (
         f"Ours: Keras on {_ours()}, batches of {BATCH} in float32 (fast_89: of "
         f"{FAST_89.batch_size} in bfloat16). {provenance.cpu()}, "
-        f"threads of each contender: {_threads()}, no GPU; {versions}. "
+        f"threads of each contender: {provenance.threads()}, no GPU; {versions}. "
         f"Medians of {rounds} rounds in which the contenders "
         "took turns (of memory, half as many); ratio is ours / peer, low and high are its least "
         "and greatest of a round."

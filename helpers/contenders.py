@@ -16,7 +16,6 @@ import numpy as np
 from PIL import Image
 
 from helpers import data
-from helpers.augmentation import Augmentation
 from helpers.experiments import Experiment
 from helpers.recipes import FAST_89, FLIP_AND_CROP, Recipe
 
@@ -38,7 +37,9 @@ def _keras(model: str, batch: int, recipe: Recipe = RECIPE):
     def train(steps):
         """As the records have it: an epoch, without the set-up of `fit`."""
         index = np.resize(np.arange(len(sample.x_train)), steps * batch)
-        batches = Batches(sample.x_train, sample.y_train, 10, index, batch, Augmentation(), seed=0)
+        batches = Batches(
+            sample.x_train, sample.y_train, 10, index, batch, recipe.augmentation, seed=0
+        )
         times = []
 
         def note(epoch, logs):

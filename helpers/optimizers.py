@@ -28,10 +28,12 @@ class Muon(keras.optimizers.SGD):
     """Momentum made orthogonal for convolutions, Nesterov's SGD for everything else.
 
     Each kernel, as a matrix with a column per filter, is first scaled to the norm
-    sqrt(filters), then moved by the nearest matrix to its momentum whose singular values are
-    all 1, found by three steps of a Newton-Schulz iteration (Jordan 2024, "Muon: an optimizer
-    for hidden layers"; the scaling is airbench's).  What follows the convolution has to undo
-    the scale, as batch normalisation does.  Keras's own `Muon` leaves convolutions to AdamW.
+    sqrt(filters), then moved by its momentum, whose singular values a Newton-Schulz iteration
+    has brought near 1, unless they were tiny (Jordan et al. 2024, "Muon: An optimizer for hidden
+    layers in neural networks"; the scaling, and three steps instead of five, are those of
+    airbench94's Muon variant).  What follows a convolution has to undo the scale, as batch
+    normalisation does; the scaling also undoes a weight decay.  Keras's own `Muon` leaves
+    convolutions to AdamW.
 
     Args:
         learning_rate: of SGD.
@@ -79,8 +81,8 @@ class Lookahead(keras.callbacks.Callback):
     """Every fifth step a slow copy of the weights follows them, and they go back to it.
 
     Zhang et al. 2019, with the schedule of Jordan 2024 (section 3.4): the copy goes
-    1 - 0.95^5 (step / steps)^3 of the way, so that it holds back more and more; at the end of
-    training the weights are the copy.
+    1 - 0.95^5 (step / steps)^3 of the way, so that it holds back more and more.  An epoch ends
+    with such a step, too, so that going on from there needs no copy.
     """
 
     EVERY = 5
@@ -93,11 +95,10 @@ class Lookahead(keras.callbacks.Callback):
         self._slow = self.model.get_weights()
 
     def on_train_batch_end(self, batch, logs=None):
-        # Also at the end of an epoch, so that what resumes there needs no copy.
         if (batch + 1) % self.EVERY and batch + 1 < self.params["steps"]:
             return
         step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
-        stay = 0.95**self.EVERY * (step / self.steps) ** 3 if step < self.steps else 1.0
+        stay = 0.95**self.EVERY * (step / self.steps) ** 3
         self._slow = [
             slow + (1 - stay) * (fast - slow)
             for slow, fast in zip(self._slow, self.model.get_weights(), strict=True)

@@ -415,7 +415,7 @@ def trials(frame: pd.DataFrame) -> Figure:
     """Draw each trial's validation accuracy, a line a model, as a disc with the trial's number.
 
     `frame` has the columns `model`, `trial` and `validation accuracy`, a row a trial; models stand
-    in order of their best one. The same number is the same recipe on every line.
+    in order of their best one.
     """
     column = "validation accuracy"
     _check_columns(frame, ["model", "trial", column])

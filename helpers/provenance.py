@@ -20,8 +20,13 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict:
-    """`cpu`, `cores`, and `gpu`, None where training uses none."""
-    return {"cpu": cpu(), "cores": os.cpu_count(), "gpu": _gpu()}
+    """`cpu`, `cores` that this process computes on, and `gpu`, None where it uses none."""
+    return {"cpu": cpu(), "cores": threads(), "gpu": _gpu()}
+
+
+def threads() -> int:
+    """That this process computes with: a core each unless `OMP_NUM_THREADS` says otherwise."""
+    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
 
 
 def cpu() -> str:

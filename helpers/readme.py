@@ -87,11 +87,12 @@ def _difference(first, second, labels):
 def _speed():
     frame = tables.speed("cifar10/fast_cnn/fast_*")
     for name, row in frame.iterrows():
-        parameters = runs.read(f"cifar10/{name}").info["parameters"]
+        info = runs.read(f"cifar10/{name}").info
         yield (
-            f"**Two cores, {row['minutes']:.0f} minutes** (`{name}`, {row['PFLOP']:.2f} PFLOP, "
-            f"{parameters / 1e6:.1f}M parameters): {100 * row['test']:.1f} %, "
-            f"{100 * row['test, views averaged']:.1f} % with the mean of six views of an image."
+            f"**{info['hardware']['cores']} CPU cores, {row['minutes']:.0f} minutes** (`{name}`, "
+            f"{row['PFLOP']:.2f} PFLOP, {info['parameters'] / 1e6:.1f}M parameters): "
+            f"{100 * row['test']:.1f} %, {100 * row['test, views averaged']:.1f} % with the mean "
+            "of six views of an image."
         )
 
 

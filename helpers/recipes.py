@@ -28,7 +28,7 @@ class Recipe:
         learning_rate: its peak; with `muon`, of all but the convolutions.
         kernel_rate: with `muon`, that of the convolutions, as a share of `learning_rate`.
         momentum: for `sgd` and `muon`.
-        weight_decay: decoupled, for all but `adam`.
+        weight_decay: decoupled, for all but `adam`; `muon` undoes it for convolutions.
         warmup_epochs: linear from zero, before the schedule.
         schedule: `constant`, or `cosine` or `linear` to zero at the last step.
         augmentation: of the training images.
@@ -42,6 +42,8 @@ class Recipe:
         select: the validation metric whose best epoch is kept: `accuracy`, `macro_recall` or
             `loss`.
         precision: that the layers compute in; weights and the recorded predictions are float32.
+            `mixed_bfloat16` is fast only on processors with instructions for it (AVX512_BF16,
+            AMX); on others it can be a hundred times slower than `float32`.
         tta: whether the run is also scored with `helpers.training.predict_tta`.
         model_options: passed to the model's builder, e.g. `(("l2", 1e-4),)`.
     """
@@ -74,8 +76,12 @@ class Recipe:
                 raise ValueError(
                     f"unknown {field_name} {value!r}: choose from {', '.join(choices)}"
                 )
+        if self.average and self.lookahead:
+            raise ValueError("average and lookahead both average the weights: choose one")
         if bool(self.kernel_rate) != (self.optimizer == "muon"):
             raise ValueError("a kernel_rate belongs to muon: give both, or neither")
+        if self.optimizer == "muon" and not self.momentum:
+            raise ValueError("muon makes the momentum orthogonal: give it one")
         if self.weight_decay and self.optimizer == "adam":
             raise ValueError("adam has no weight decay: choose adamw, or leave the decay out")
         if self.warmup_epochs >= self.epochs:
@@ -165,7 +171,9 @@ FAST_89 = replace(FAST, epochs=4)
 FAST_94 = FAST
 FAST_HOUR = replace(FAST, epochs=34)
 
-# Jordan's own for airbench94, his rates in Keras's terms.
+# Jordan's own for airbench94, his rates in Keras's terms.  Here the learning rate rises from and
+# falls to zero (his: from 0.2 and to 0.07 of the peak), crops bring in black (his: reflections),
+# batches are of 1,000 (1,024), arithmetic is bfloat16 (float16).
 AIRBENCH94 = replace(
     FAST,
     batch_size=1000,

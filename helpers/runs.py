@@ -73,6 +73,16 @@ class Run:
         return self._predictions["val_logits"].astype(np.float32)
 
     @property
+    def test_tta_logits(self) -> np.ndarray:
+        """As `test_logits`, views of each image averaged; KeyError where a run has none."""
+        return self._predictions["test_tta_logits"].astype(np.float32)
+
+    @property
+    def val_tta_logits(self) -> np.ndarray:
+        """As `val_logits`, views of each image averaged; KeyError where a run has none."""
+        return self._predictions["val_tta_logits"].astype(np.float32)
+
+    @property
     def val_index(self) -> np.ndarray:
         return self._predictions["val_index"]
 
@@ -123,7 +133,7 @@ def write(
     Args:
         info: the content of `run.json`.
         history: a row an epoch.
-        predictions: `test_logits`, `val_logits` and `val_index`.
+        predictions: `test_logits`, `val_logits`, `val_index`, and what else the run has.
         save_weights: called with the path to write to; large weights are dropped again.
         root: of all runs (default: `figures/runs`).
 

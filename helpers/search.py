@@ -1,4 +1,4 @@
-"""Trials: the same for every family, for `matched` recipes, and those for speed; on validation.
+"""Trials, which recipes are chosen by: on validation alone.
 
 The test set is never looked at.
 """
@@ -21,10 +21,12 @@ def run_trial(model: str, trial: int, root: Path | None = None) -> dict:
     Raises:
         FileExistsError: the trial is recorded already.
         RuntimeError: another process is at it.
-        ValueError: nothing is searched for this model.
-        IndexError: there is no such trial.
+        ValueError: nothing is searched for this model, or there is no such trial.
         helpers.data.DataError: the whole data set is not to be had.
     """
+    count = len(recipes.trials(model))
+    if not 0 <= trial < count:
+        raise ValueError(f"{model} has no trial {trial}: choose from 0 to {count - 1}")
     target = runs.trial_file(model, trial, root)
     with runs.sole_writer(target):
         return _train_and_record(model, trial, target, root)

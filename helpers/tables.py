@@ -108,7 +108,8 @@ def trials(root: Path | None = None) -> pd.DataFrame:
 def speed(pattern: str, root: Path | None = None) -> pd.DataFrame:
     """A row an experiment that was scored with averaged views, too: what it cost and gave.
 
-    Costs are those of seed 0, scores means over the seeds; `± test` is their standard deviation.
+    Costs are those of the first seed, scores means over the seeds; `± test` is their standard
+    deviation.
     """
     groups = {}
     for run in runs.recorded(pattern, root):
@@ -132,8 +133,8 @@ def speed(pattern: str, root: Path | None = None) -> pd.DataFrame:
             "validation, views averaged": np.mean(scored("validation_tta")),
             "test, views averaged": np.mean(scored("test_tta")),
         }
-    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("experiment")
-    return frame.sort_values("PFLOP", kind="stable")
+    rows = dict(sorted(rows.items(), key=lambda item: item[1]["PFLOP"]))
+    return pd.DataFrame.from_dict(rows, orient="index").rename_axis("experiment")
 
 
 def scores(chosen: Sequence[runs.Run]) -> pd.DataFrame:

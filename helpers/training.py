@@ -272,12 +272,12 @@ def _train_and_record(experiment, seed, target, root):
         ways["_tta"] = predict_tta
     predictions, scores = {"val_index": split.val_index.astype(np.int32)}, {}
     for way, predict in ways.items():
-        for part, images, labels in (
-            ("validation", split.x_val, split.y_val),
-            ("test", split.data.x_test, split.data.y_test),
+        for part, key, images, labels in (
+            ("validation", "val", split.x_val, split.y_val),
+            ("test", "test", split.data.x_test, split.data.y_test),
         ):
             logits = predict(plain, images).astype(np.float16)
-            predictions[f"{part.removesuffix('idation')}{way}_logits"] = logits
+            predictions[f"{key}{way}_logits"] = logits
             scores[f"{part}{way}"] = metrics.scores(logits, labels)
     seconds = float(fitted.history["seconds"].sum())
     images = len(split.train_index) * len(fitted.history)

@@ -41,7 +41,7 @@ class BatchNormalization(keras.layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None):
-        if keras.backend.backend() != "tensorflow":
+        if keras.backend.backend() != "tensorflow" or self.axis not in (-1, 3):
             return super().call(inputs, training=training)
         import tensorflow as tf
 
@@ -168,7 +168,7 @@ class SequencePooling(keras.layers.Layer):
     """
 
     def build(self, input_shape):
-        self.score = keras.layers.Dense(1, name="score")
+        self.score = keras.layers.Dense(1, dtype=self.dtype_policy, name="score")
         self.score.build(input_shape)
 
     def call(self, inputs):

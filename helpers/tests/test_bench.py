@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from helpers import __main__ as command_line
-from helpers import bench, config, contenders, data
+from helpers import bench, config, contenders, data, provenance
 
 # ---- turns
 
@@ -217,7 +217,7 @@ def test_the_whole_table(known, tmp_path):
     assert len(table) == 2 + 30
     assert blank == ""
     assert f"numpy {np.__version__}" in caption
-    assert f"threads of each contender: {bench._threads()}," in caption
+    assert f"threads of each contender: {provenance.threads()}," in caption
 
 
 def test_what_cannot_run_leaves_notes(known):

@@ -38,7 +38,7 @@ def test_muon_moves_a_kernel_by_an_orthogonal_matrix(shape):
     scaled = start * np.sqrt(shape[3]) / np.linalg.norm(start)
     update = ((scaled - kernel) / (0.5 * 0.2)).reshape(-1, shape[3])
     inner = left.T @ update @ right.T
-    # The same singular vectors, all values about 1: three steps bring them no closer.
+    # The same singular vectors, all values near 1: the iteration brings them no closer.
     np.testing.assert_allclose(inner, np.diag(np.diag(inner)), atol=1e-5)
     assert (abs(np.diag(inner) - 1) < 0.35).all()
 
@@ -85,6 +85,7 @@ def test_lookahead_by_hand():
     at_5 = pulled(0, 5, 5)
     at_8 = pulled(at_5, at_5 + 3, 8)
     at_13 = pulled(at_8, at_8 + 5, 13)
+    at_16 = pulled(at_13, at_13 + 3, 16)
     expected = [1, 2, 3, 4, at_5, at_5 + 1, at_5 + 2, at_8]
-    expected += [at_8 + i for i in (1, 2, 3, 4)] + [at_13, at_13 + 1, at_13 + 2, at_13]
+    expected += [at_8 + i for i in (1, 2, 3, 4)] + [at_13, at_13 + 1, at_13 + 2, at_16]
     assert seen == pytest.approx(expected, abs=1e-5)

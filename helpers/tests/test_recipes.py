@@ -14,6 +14,8 @@ from helpers.recipes import SPACE, TRIALS, Recipe, drawn
         ({"warmup_epochs": 1}, "choose cosine or linear, or no warm-up"),
         ({"optimizer": "lamb"}, "'lamb': choose from adam, adamw, sgd, muon"),
         ({"optimizer": "muon"}, "kernel_rate belongs to muon"),
+        ({"optimizer": "muon", "kernel_rate": 0.1, "momentum": 0.0}, "give it one"),
+        ({"average": 0.9, "lookahead": True}, "both average"),
         ({"kernel_rate": 0.1}, "kernel_rate belongs to muon"),
         ({"precision": "float16"}, "'float16': choose from float32, mixed_bfloat16"),
         ({"optimizer": "adam", "weight_decay": 0.1}, "choose adamw, or leave the decay out"),

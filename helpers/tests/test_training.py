@@ -366,11 +366,19 @@ def test_a_model_that_cannot_be_built_leaves_the_precision_as_it_was():
     assert keras.config.dtype_policy().name == usual
 
 
+def test_few_images_are_predicted_as_many(sample):
+    model = tiny.new_model()
+    many = training.predict_logits(model, sample.x_test[: training.PREDICTED + 1])
+    few = training.predict_logits(model, sample.x_test[:3])
+    assert few.dtype == many.dtype == np.float32
+    np.testing.assert_allclose(few, many[:3], atol=1e-6)
+
+
 def test_test_time_augmentation_by_hand():
     class Corner:
         """Gives the pixels of the image's upper left corner."""
 
-        def predict(self, images, **options):
+        def predict_on_batch(self, images):
             return images[:, 0, 0].astype(np.float32)
 
     images = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), np.uint8)
@@ -484,15 +492,20 @@ def test_run_in_half_precision_is_recorded_in_float32_and_with_its_views(empty_s
     assert list(run.info) == [*tiny.RECORD_KEYS, "validation_tta", "test_tta"]
     model, split = training.load_model(run), tiny.split()
     assert model.dtype_policy.name == "float32"
-    with np.load(run.folder / "predictions.npz") as stored:
-        for way, predict in (("", training.predict_logits), ("_tta", training.predict_tta)):
-            for part, images, labels in (
-                ("validation", split.x_val, split.y_val),
-                ("test", split.data.x_test, split.data.y_test),
-            ):
-                logits = stored[f"{part.removesuffix('idation')}{way}_logits"]
-                np.testing.assert_allclose(predict(model, images), logits, atol=2e-3)
-                assert run.info[part + way] == metrics.scores(logits, labels)
+    for part, predict, images, labels, logits in (
+        ("validation", training.predict_logits, split.x_val, split.y_val, run.val_logits),
+        ("validation_tta", training.predict_tta, split.x_val, split.y_val, run.val_tta_logits),
+        ("test", training.predict_logits, split.data.x_test, split.data.y_test, run.test_logits),
+        (
+            "test_tta",
+            training.predict_tta,
+            split.data.x_test,
+            split.data.y_test,
+            run.test_tta_logits,
+        ),
+    ):
+        np.testing.assert_allclose(predict(model, images), logits, atol=2e-3)
+        assert run.info[part] == metrics.scores(logits, labels)
 
 
 def test_recorded_run_leaves_nothing_to_resume(study):
