@@ -3,7 +3,7 @@
 "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", section 3: a first layer that whitens and is
 never trained, identity initialisation, batch normalisation without scale, max-pooling, a small
 head.  Sizes are the paper's; its bias after the whitening is left out, and the normalisation's
-epsilon is PyTorch's.
+epsilon is PyTorch's.  Logits are float32 whatever the other layers compute in.
 """
 
 import numpy as np
@@ -31,8 +31,9 @@ def fast_cnn(classes: int, widths: tuple[int, int, int] = PAPER_WIDTHS) -> keras
     inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
     x = _groups(inputs, widths)
     x = layers.GlobalMaxPooling2D(name="pooled_map")(x)
-    x = layers.Dense(classes, use_bias=False, name="unscaled_logits")(x)
-    return keras.Model(inputs, layers.Rescaling(1 / 9, name="logits")(x), name="fast_cnn")
+    x = layers.Dense(classes, use_bias=False, dtype="float32", name="unscaled_logits")(x)
+    logits = layers.Rescaling(1 / 9, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, logits, name="fast_cnn")
 
 
 def fast_hybrid(classes: int) -> keras.Model:
@@ -56,7 +57,8 @@ def fast_hybrid(classes: int) -> keras.Model:
     )
     x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
     x = SequencePooling(name="pool")(x)
-    return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name="fast_hybrid")
+    logits = layers.Dense(classes, dtype="float32", name="logits")(x)
+    return keras.Model(inputs, logits, name="fast_hybrid")
 
 
 def adapt_whitening(model: keras.Model, images: np.ndarray) -> None:

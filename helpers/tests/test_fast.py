@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 
+from helpers import training
 from helpers.backend import keras
+from helpers.experiments import Experiment
 from helpers.models import build, fast
+from helpers.recipes import Recipe
 
 
 def numpy(tensor):
@@ -46,6 +49,14 @@ def test_whitening_is_not_trained_and_comes_back_from_a_file(adapted, tmp_path, 
     np.testing.assert_allclose(
         loaded.predict(images, verbose=0), adapted.predict(images, verbose=0), atol=1e-6
     )
+
+
+@pytest.mark.parametrize("name", ["fast_cnn", "fast_hybrid"])
+def test_logits_are_float32_where_layers_compute_in_half_precision(name, sample):
+    recipe = Recipe(epochs=1, precision="mixed_bfloat16")
+    model = training.new_model(Experiment("cifar10", name, "half", recipe), seed=0)
+    assert model.get_layer("group2_conv2").compute_dtype == "bfloat16"
+    assert training.predict_logits(model, sample.x_test[:2]).dtype == np.float32
 
 
 def test_quick_bias_moves_64_times_as_far():
