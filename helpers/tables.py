@@ -13,6 +13,7 @@ SCORES = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "roc_auc_ov
 
 SEARCHED_SETTINGS = [
     "optimizer",
+    "batch_size",
     "learning_rate",
     "kernel_rate",
     "weight_decay",
