@@ -16,14 +16,14 @@ def training_flops(macs: int, images: int) -> int:
 def by_epoch(run: runs.Run) -> pd.DataFrame:
     """What a run had cost after each epoch, and where it then was.
 
-    Columns: `epoch`, `val_accuracy`, `pflop` (10^15 operations) and `minutes` of training.
+    Columns: `epoch`, `val_accuracy`, `training_flops` and `minutes` of training.
     """
     images = data.training_images(run.info["data"]) * run.history["epoch"]
     return pd.DataFrame(
         {
             "epoch": run.history["epoch"],
             "val_accuracy": run.history["val_accuracy"],
-            "pflop": training_flops(run.info["macs"], images) / 1e15,
+            "training_flops": training_flops(run.info["macs"], images),
             "minutes": run.history["seconds"].cumsum() / 60,
         }
     )

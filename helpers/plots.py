@@ -71,7 +71,7 @@ _AXIS_LABELS = {
     "macs": "MACs per image",
     "minutes": "Training time (minutes)",
     "seconds_training": "Training time (s)",
-    "pflop": "Training (PFLOP)",
+    "training_flops": "Training (floating-point operations)",
     "images_per_second": "Throughput (images/s)",
     "accuracy": "Test accuracy",
     "validation_accuracy": "Validation accuracy",
@@ -905,6 +905,7 @@ def _name_points(axes: Axes, frame: pd.DataFrame, x: str, y: str, low: str, high
             ha="center",
             va="center",
             fontsize=_NAME_SIZE,
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
             arrowprops=_LEADER if best >= len(sides) else None,
         )
         text.set_in_layout(False)

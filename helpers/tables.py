@@ -75,7 +75,7 @@ def all_runs(pattern: str = "*", root: Path | None = None) -> pd.DataFrame:
             | {"experiment": run.name}
             | {key: run.info[key] for key in ("epochs_run", "best_epoch", "parameters", "macs")}
             | {key: run.info[key] for key in ("seconds_training", "images_per_second")}
-            | {"pflop": costs.by_epoch(run)["pflop"].iloc[-1]}
+            | {"training_flops": costs.by_epoch(run)["training_flops"].iloc[-1]}
             | {"validation_accuracy": run.info["validation"]["accuracy"]}
             | {key: test[key] for key in SCORES}
             | {"accuracy_low": low, "accuracy_high": high}
@@ -126,7 +126,7 @@ def speed(pattern: str, root: Path | None = None) -> pd.DataFrame:
         rows[name.partition("/")[2]] = {
             "seeds": len(group),
             "epochs": group[0].info["epochs_run"],
-            "PFLOP": cost["pflop"],
+            "PFLOP": cost["training_flops"] / 1e15,
             "minutes": cost["minutes"],
             "validation": np.mean(scored("validation")),
             "test": np.mean(scored("test")),

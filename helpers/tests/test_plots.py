@@ -132,7 +132,9 @@ FIGURES = {
     "accuracy_against": lambda: plots.accuracy_against(
         runs(), "parameters", low="low", high="high"
     ),
-    "accuracy_over_cost": lambda: plots.accuracy_over_cost({m: spent() for m in MODELS}, "pflop"),
+    "accuracy_over_cost": lambda: plots.accuracy_over_cost(
+        {m: spent() for m in MODELS}, "training_flops"
+    ),
     "scores_with_intervals": lambda: plots.scores_with_intervals(
         runs(), "accuracy", "low", "high", "model", "Test accuracy"
     ),
@@ -399,23 +401,23 @@ def test_pareto_front_steps_along_the_rows_that_none_beats():
     frame = pd.DataFrame(
         {
             "model": ["vit", "cct", "resnet20", "cnn_baseline", "fast_cnn"],
-            "pflop": [3.0, 2.0, 1.0, 1.0, 4.0],
+            "training_flops": [3.0, 2.0, 1.0, 1.0, 4.0],
             "accuracy": [0.8, 0.7, 0.6, 0.5, 0.8],
         }
     )
-    front = plots.accuracy_against(frame, "pflop", front=True).axes[0].lines[0]
+    front = plots.accuracy_against(frame, "training_flops", front=True).axes[0].lines[0]
     assert front.get_xydata().tolist() == [[1, 0.6], [2, 0.7], [3, 0.8]]
     assert front.get_drawstyle() == "steps-post"
 
 
 def spent(accuracies=(0.5, 0.4, 0.7)):
     steps = np.arange(1, 1 + len(accuracies))
-    return pd.DataFrame({"pflop": 0.1 * steps, "val_accuracy": accuracies})
+    return pd.DataFrame({"training_flops": 0.1 * steps, "val_accuracy": accuracies})
 
 
 def test_accuracy_over_cost_keeps_the_best_so_far():
     curves = {"fast_cnn/fast_94": spent(), "fast_cnn/airbench94": spent(), "vit": spent()}
-    figure = plots.accuracy_over_cost(curves, "pflop")
+    figure = plots.accuracy_over_cost(curves, "training_flops")
     axes = figure.axes[0]
     for line in axes.lines:
         np.testing.assert_allclose(line.get_xydata(), [[0.1, 0.5], [0.2, 0.5], [0.3, 0.7]])
@@ -426,7 +428,7 @@ def test_accuracy_over_cost_keeps_the_best_so_far():
     ]
     assert [line.get_linestyle() for line in axes.lines] == ["-", "--", "-"]
     assert axes.get_xscale() == "log"
-    assert axes.get_xlabel() == "Training (PFLOP)"
+    assert axes.get_xlabel() == "Training (floating-point operations)"
 
 
 def test_names_far_from_crowded_points_get_a_line():
