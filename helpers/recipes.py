@@ -150,8 +150,8 @@ SPACE = {  # (least, greatest) are drawn evenly in the logarithm, lists of choic
 }
 
 
-# Speed, after Jordan 2024 (airbench94 and its Muon variant), the two rates the best of
-# `FAST_TRIALS`.  Eleven epochs of 45,000 images are as many images as airbench94's 9.9 of 50,000.
+# Speed, after Jordan 2024 (airbench94 and its Muon variant), the two rates the best of four epochs
+# in `FAST_TRIALS`.  Eleven epochs of 45,000 images are as many images as airbench94's 9.9 of 50,000.
 FAST = Recipe(
     epochs=11,
     batch_size=500,
@@ -195,8 +195,8 @@ FAST_ADAMW = replace(
     warmup_epochs=1,
 )
 
-# What was tried, on validation, before the fast recipes were frozen: changes to one of the above,
-# which is trained for 4 epochs unless they say otherwise.
+# What is tried, on validation, before fast recipes are frozen: changes to one of the above, which
+# is trained for 4 epochs unless they say otherwise.
 FAST_TRIALS = {
     "fast_cnn": (
         (FAST, {"learning_rate": 0.73, "kernel_rate": 0.33}),

@@ -262,6 +262,7 @@ def _train_and_record(experiment, seed, target, root):
     title = f"{experiment.name} seed {seed}"
     fitted = fit(model, experiment.settings, split, seed, title, resume)
 
+    # Without optimizer state, and in the precision that every machine has.
     settings = replace(experiment.settings, precision="float32")
     plain = new_model(replace(experiment, settings=settings), seed, len(split.data.classes))
     plain.set_weights(model.get_weights())
