@@ -150,8 +150,9 @@ SPACE = {  # (least, greatest) are drawn evenly in the logarithm, lists of choic
 }
 
 
-# Speed, after Jordan 2024 (airbench94 and its Muon variant), the two rates the best of four epochs
-# in `FAST_TRIALS`.  Eleven epochs of 45,000 images are as many images as airbench94's 9.9 of 50,000.
+# Speed, after Jordan 2024 (airbench94 and its Muon variant), the two rates those of the best trial
+# of four epochs in `FAST_TRIALS`.  Eleven epochs of 45,000 images are as many images as
+# airbench94's 9.9 of 50,000.
 FAST = Recipe(
     epochs=11,
     batch_size=500,
