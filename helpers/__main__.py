@@ -121,10 +121,9 @@ def search(options) -> int:
     """Run the trials that are missing, several side by side."""
     todo = []
     for model in options.models:
-        count = len(recipes.trials(model))
-        for trial in range(count) if options.trials is None else options.trials:
-            if not 0 <= trial < count:
-                raise ValueError(f"{model} has no trial {trial}: choose from 0 to {count - 1}")
+        numbers = range(len(recipes.trials(model))) if options.trials is None else options.trials
+        for trial in numbers:
+            recipes.trial(model, trial)  # refuses one that there is not
             if runs.trial_file(model, trial).exists():
                 print(f"{model} trial {trial}: recorded already")
             else:

@@ -233,6 +233,18 @@ def trials(model: str) -> tuple[Recipe, ...]:
     raise ValueError(f"no search for {model}: choose from {models}")
 
 
+def trial(model: str, number: int) -> Recipe:
+    """One of the recipes that are tried for a model.
+
+    Raises:
+        ValueError: nothing is searched for this model, or there is no such trial.
+    """
+    tried = trials(model)
+    if not 0 <= number < len(tried):
+        raise ValueError(f"{model} has no trial {number}: choose from 0 to {len(tried) - 1}")
+    return tried[number]
+
+
 def drawn(trial: int, epochs: int = TRIAL_EPOCHS) -> Recipe:
     """The recipe of a trial: one of `TRIALS` points of a Latin hypercube over `SPACE`.
 

@@ -62,25 +62,28 @@ class Run:
         with np.load(self.folder / "predictions.npz") as archive:
             return {key: archive[key] for key in archive.files}
 
+    def _logits(self, key):
+        return self._predictions[key].astype(np.float32)
+
     @property
     def test_logits(self) -> np.ndarray:
         """(10000, C) float32, in the test set's order."""
-        return self._predictions["test_logits"].astype(np.float32)
+        return self._logits("test_logits")
 
     @property
     def val_logits(self) -> np.ndarray:
         """(V, C) float32, of the images at `val_index` in the training set."""
-        return self._predictions["val_logits"].astype(np.float32)
+        return self._logits("val_logits")
 
     @property
     def test_tta_logits(self) -> np.ndarray:
         """As `test_logits`, views of each image averaged; KeyError where a run has none."""
-        return self._predictions["test_tta_logits"].astype(np.float32)
+        return self._logits("test_tta_logits")
 
     @property
     def val_tta_logits(self) -> np.ndarray:
         """As `val_logits`, views of each image averaged; KeyError where a run has none."""
-        return self._predictions["val_tta_logits"].astype(np.float32)
+        return self._logits("val_tta_logits")
 
     @property
     def val_index(self) -> np.ndarray:

@@ -24,18 +24,14 @@ def run_trial(model: str, trial: int, root: Path | None = None) -> dict:
         ValueError: nothing is searched for this model, or there is no such trial.
         helpers.data.DataError: the whole data set is not to be had.
     """
-    count = len(recipes.trials(model))
-    if not 0 <= trial < count:
-        raise ValueError(f"{model} has no trial {trial}: choose from 0 to {count - 1}")
+    experiment = Experiment("cifar10", model, f"trial{trial}", recipes.trial(model, trial))
     target = runs.trial_file(model, trial, root)
     with runs.sole_writer(target):
-        return _train_and_record(model, trial, target, root)
+        return _train_and_record(experiment, trial, target, root)
 
 
-def _train_and_record(model, trial, target, root):
+def _train_and_record(experiment, trial, target, root):
     code_version = provenance.code_version()  # now: the files may change while training goes on
-    settings = recipes.trials(model)[trial]
-    experiment = Experiment("cifar10", model, f"trial{trial}", settings)
     split = data.prepare(experiment.data, SEED)
     fresh = training.new_model(experiment, SEED, len(split.data.classes))
     resume = runs.resume_file(target)
@@ -45,7 +41,7 @@ def _train_and_record(model, trial, target, root):
     except FloatingPointError:
         history = []  # a result, too: this recipe diverges
     record = {
-        "model": model,
+        "model": experiment.model,
         "trial": trial,
         "seed": SEED,
         "config": experiment.config,
