@@ -208,6 +208,7 @@ FAST_TRIALS = {
         (FAST, {"learning_rate": 0.73, "kernel_rate": 0.08}),
         (FAST, {"learning_rate": 0.36, "kernel_rate": 0.16}),
         (FAST, {"epochs": 11, "kernel_rate": 0.16}),
+        (FAST, {"epochs": 11, "augmentation": replace(FAST.augmentation, cutout=8)}),
     ),
     "fast_hybrid": (
         (FAST, {"learning_rate": 0.73, "kernel_rate": 0.08}),
