@@ -14,6 +14,7 @@ from helpers.recipes import (
     FAST_89,
     FAST_94,
     FAST_HOUR,
+    MATCHED,
     RESNET18_PUBLISHED,
     SHORT,
     SHORT_L1,
@@ -57,6 +58,7 @@ def _all() -> list[Experiment]:
             rows.append(("cifar10-imbalanced", model, recipe, settings))
     for model in ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct"):
         rows.append(("cifar10", model, "short", SHORT))
+    rows += [("cifar10", model, "matched", recipe) for model, recipe in MATCHED.items()]
     rows += [
         ("cifar10", "resnet20", "short_l1", SHORT_L1),
         ("cifar10", "resnet20", "short_l2", SHORT_L2),

@@ -77,12 +77,5 @@ def test_draws_stay_the_same():
     assert (first.learning_rate, first.weight_decay) == (0.0043, 0.02)
 
 
-def test_a_longer_recipe_keeps_the_share_of_warm_up():
-    warm = next(trial for trial in range(TRIALS) if drawn(trial).warmup_epochs)
-    assert drawn(warm).warmup_epochs == 1
-    assert drawn(warm, epochs=30).warmup_epochs == 5
-    assert drawn(warm, epochs=30).learning_rate == drawn(warm).learning_rate
-
-
 def test_all_families_are_searched_for_the_same_epochs():
     assert {drawn(trial).epochs for trial in range(TRIALS)} == {recipes.TRIAL_EPOCHS}

@@ -131,6 +131,22 @@ def test_recorded_trial_is_the_one_of_its_number(trial):
     assert len(trial["history"]) in (0, trial["config"]["epochs"])
 
 
+def best_accuracy(trial):
+    return max((row["val_accuracy"] for row in trial["history"]), default=0.0)
+
+
+@pytest.mark.parametrize("model", recipes.MATCHED)
+def test_matched_recipe_is_that_of_the_best_trial(model):
+    tried = [trial for trial in runs.trials() if trial["model"] == model]
+    assert len(tried) == recipes.TRIALS  # the same chance for every family
+    best = max(tried, key=best_accuracy)
+    frozen = EXPERIMENTS[f"cifar10/{model}/matched"].settings
+    assert as_recorded(frozen) == with_defaults(best["config"]) | {
+        "epochs": best["config"]["epochs"] * 5,
+        "warmup_epochs": best["config"]["warmup_epochs"] * 5,
+    }
+
+
 @pytest.mark.parametrize(("recipe", "epochs"), [("fast_89", 4), ("fast_94", 11), ("fast_hour", 34)])
 def test_fast_recipes_are_the_best_trial_trained_for_longer(recipe, epochs):
     tried = [
@@ -138,8 +154,6 @@ def test_fast_recipes_are_the_best_trial_trained_for_longer(recipe, epochs):
         for trial in runs.trials()
         if trial["model"] == "fast_cnn" and trial["config"]["epochs"] == 4
     ]
-    best = max(
-        tried, key=lambda trial: max((row["val_accuracy"] for row in trial["history"]), default=0)
-    )
+    best = max(tried, key=best_accuracy)
     frozen = as_recorded(EXPERIMENTS[f"cifar10/fast_cnn/{recipe}"].settings)
     assert frozen == with_defaults(best["config"]) | {"epochs": epochs}
