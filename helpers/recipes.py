@@ -67,7 +67,7 @@ class Recipe:
     select: str = "accuracy"
     precision: str = "float32"
     tta: bool = False
-    model_options: tuple[tuple[str, float], ...] = ()
+    model_options: tuple[tuple[str, object], ...] = ()
 
     def __post_init__(self):
         for field_name, choices in CHOICES.items():
@@ -222,6 +222,9 @@ FAST_TRIALS = {
         (FAST, {"epochs": 11, "kernel_rate": 0.16}),
         (FAST, {"epochs": 11, "augmentation": replace(FAST.augmentation, cutout=8)}),
         (FAST, {"epochs": 11, "kernel_rate": 0.04}),
+        # Wider, for as many operations as eleven epochs of the paper's widths.
+        (FAST, {"epochs": 6, "model_options": (("widths", (64, 384, 384)),)}),
+        (FAST, {"epochs": 5, "model_options": (("widths", (96, 384, 384)),)}),
     ),
     "fast_hybrid": (
         (FAST, {"learning_rate": 0.73, "kernel_rate": 0.08}),
