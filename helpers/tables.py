@@ -12,6 +12,7 @@ from helpers import config, costs, data, metrics, plots, runs
 SCORES = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "roc_auc_ovr", "nll", "ece"]
 
 SEARCHED_SETTINGS = [
+    "epochs",
     "optimizer",
     "batch_size",
     "learning_rate",
@@ -91,6 +92,7 @@ def trials(root: Path | None = None) -> pd.DataFrame:
     rows = []
     for record in runs.trials(root):
         settings, augmentation = record["config"], record["config"]["augmentation"]
+        widths = dict(settings["model_options"]).get("widths")
         diverged = {"val_accuracy": np.nan, "epoch": 0}
         # The first of equals.
         best = max(record["history"], key=lambda epoch: epoch["val_accuracy"], default=diverged)
@@ -102,6 +104,7 @@ def trials(root: Path | None = None) -> pd.DataFrame:
             | {key.replace("_", " "): settings.get(key) for key in SEARCHED_SETTINGS}
             | {key: augmentation[key] for key in ("crop", "cutout", "randaugment")}
             | {key: augmentation[key] for key in ("mixup", "cutmix")}
+            | {"widths": " ".join(map(str, widths)) if widths else "as built"}
         )
     return pd.DataFrame(rows)
 

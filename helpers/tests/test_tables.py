@@ -114,12 +114,15 @@ def test_trials_show_settings_and_the_first_best_epoch(tmp_path):
         "history": history,
         "training_flops": 2_500_000_000_000_000,
     }
-    path = runs.trial_file("vit", 3, tmp_path)
-    path.parent.mkdir()
+    runs.trial_file("vit", 3, tmp_path).parent.mkdir()
     runs.write_trial(record, tmp_path)
+    wide = {**record["config"], "model_options": [["widths", [64, 384, 384]]]}
+    runs.write_trial({**record, "trial": 4, "config": wide}, tmp_path)
+    assert tables.trials(tmp_path)["widths"].tolist() == ["as built", "64 384 384"]
     row = tables.trials(tmp_path).iloc[0]
     assert (row["model"], row["trial"], row["PFLOP"]) == ("vit", 3, 2.5)
     assert (row["validation accuracy"], row["best epoch"]) == (0.6, 2)
+    assert (row["epochs"], row["widths"]) == (6, "as built")
     drawn = recipes.drawn(3)
     assert row["learning rate"] == drawn.learning_rate
     shown = set(row.index) | {"mixing", "warmup"}  # mixup and cutmix; warmup epochs
