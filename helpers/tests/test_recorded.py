@@ -147,8 +147,11 @@ def test_matched_recipe_is_that_of_the_best_trial(model):
     }
 
 
-@pytest.mark.parametrize(("recipe", "epochs"), [("fast_89", 4), ("fast_94", 11)])
-def test_fast_recipes_are_the_best_trial_trained_for_longer(recipe, epochs):
+@pytest.mark.parametrize(
+    ("recipe", "epochs", "augmentation"),
+    [("fast_89", 4, {}), ("fast_94", 11, {}), ("fast_hour", 34, {"crop": 4, "cutout": 12})],
+)
+def test_fast_recipes_are_the_best_trial_trained_for_longer(recipe, epochs, augmentation):
     tried = [
         trial
         for trial in runs.trials()
@@ -156,4 +159,6 @@ def test_fast_recipes_are_the_best_trial_trained_for_longer(recipe, epochs):
     ]
     best = max(tried, key=best_accuracy)
     frozen = as_recorded(EXPERIMENTS[f"cifar10/fast_cnn/{recipe}"].settings)
-    assert frozen == with_defaults(best["config"]) | {"epochs": epochs}
+    chosen = with_defaults(best["config"])
+    augmentation = chosen["augmentation"] | augmentation
+    assert frozen == chosen | {"epochs": epochs, "augmentation": augmentation}
