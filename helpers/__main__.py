@@ -7,7 +7,10 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from helpers import experiments, recipes, runs
+from helpers import experiments, provenance, recipes, runs
+
+# What bad input, a missing file or network, and a training that diverges raise.
+EXPECTED = (ValueError, RuntimeError, OSError, ArithmeticError)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -23,7 +26,10 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("pattern", help="e.g. 'cifar10/*/published' or one experiment's name")
     command.add_argument("--seeds", type=int, nargs="+", default=[0], metavar="K")
     command.add_argument(
-        "--jobs", type=int, default=os.cpu_count(), help="runs side by side (default: a core each)"
+        "--jobs",
+        type=int,
+        default=provenance.cores(),
+        help="runs side by side (default: a core each)",
     )
     command.set_defaults(run=train)
 
@@ -39,7 +45,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument(
         "--jobs",
         type=int,
-        default=os.cpu_count(),
+        default=provenance.cores(),
         help="side by side (default: a core each)",
     )
     command.set_defaults(run=search)
@@ -72,9 +78,8 @@ def main(arguments: list[str] | None = None) -> int:
         )
         print("stopped" + again, file=sys.stderr)
         return 130
-    except (ValueError, RuntimeError, OSError, ArithmeticError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 1
+    except EXPECTED as error:
+        return _say(error)
 
 
 def list_experiments(options) -> None:
@@ -149,9 +154,13 @@ def _side_by_side(one, todo, commands, jobs) -> int:
     if jobs < 1:
         raise ValueError(f"--jobs is {jobs}: at least one run has to go on at a time")
     if len(todo) <= 1 or jobs == 1:
+        status = 0
         for item in todo:
-            one(*item)
-        return 0
+            try:
+                one(*item)
+            except EXPECTED as error:  # the others are done all the same
+                status = _say(error)
+        return status
     jobs = min(jobs, len(todo))  # so that few runs share all cores
     with ThreadPoolExecutor(jobs) as pool:
         # abs: a process that was killed ends with the signal's number, negative.
@@ -160,7 +169,7 @@ def _side_by_side(one, todo, commands, jobs) -> int:
 
 def _apart(command, jobs) -> int:
     """One of this module's commands in a process of its own, and its exit status."""
-    threads = str(max(1, os.cpu_count() // jobs))
+    threads = str(max(1, provenance.cores() // jobs))
     limits = dict.fromkeys(
         ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), threads
     )
@@ -217,6 +226,12 @@ def bench(options) -> None:
     from helpers import bench, tables
 
     print(tables.markdown(bench.run()), end="")
+
+
+def _say(error) -> int:
+    """Print an error in one line; gives the exit status."""
+    print(f"error: {error}", file=sys.stderr)
+    return 1
 
 
 def _report(run) -> None:

@@ -17,12 +17,12 @@ class Augmentation:
 
     Attributes:
         flip: mirror left-right with probability 1/2, or `alternating`: in every other epoch, half
-            of the images in the odd ones (Jordan 2024, section 3.6).  The batches, which know
-            image and epoch, do that.
+            of the images in the odd ones (Jordan 2024, section 3.6): `helpers.batches` does that,
+            as it takes the number of the epoch and of each image.
         crop: pixels of zero padding on each side before a random crop back to size.
         randaugment: number of operations and their magnitude, of 30 (`helpers.randaugment`).
         brightness: largest shift, as a fraction of the full range, with probability 1/2.
-        contrast: lowest and highest factor about the image's mean, with probability 1/2.
+        contrast: lowest and highest factor about the channels' means, with probability 1/2.
         cutout: side of a square of zeros (DeVries & Taylor 2017), centre anywhere; 0 is none.
         mixup: Beta parameter of mixing each image and its label with another's (Zhang et al.
             2018); 0 is none.

@@ -404,19 +404,26 @@ def _download(source: Source, path: Path) -> None:
         print(f"Downloading {source.url} to {path.parent} ...")
         try:
             with urllib.request.urlopen(source.url, timeout=10) as answer:
-                archive.write_bytes(answer.read())
+                content = answer.read()
         except (OSError, http.client.HTTPException) as error:  # the latter: cut off midway
             raise DataError(
                 f"{source.name} is not in {path.parent} and could not be downloaded ({error}): "
                 f"connect to the network, or set CIFAR_HOME to a folder that holds {path.name}"
             ) from error
-        arrays = unpack(source, archive)
         unpacked = Path(scratch) / path.name
-        np.savez(unpacked, **arrays)
-        if source.sha256 is None:
-            note = json.dumps(_digests(arrays), indent=1)
-            path.with_suffix(".sha256.json").write_text(note)
-        os.replace(unpacked, path)
+        try:
+            archive.write_bytes(content)
+            arrays = unpack(source, archive)
+            np.savez(unpacked, **arrays)
+            if source.sha256 is None:
+                note = json.dumps(_digests(arrays), indent=1)
+                path.with_suffix(".sha256.json").write_text(note)
+            os.replace(unpacked, path)
+        except OSError as error:
+            raise DataError(
+                f"cannot write to {path.parent} ({error}): make room for 1 GB there, or set "
+                "CIFAR_HOME to a folder that has it"
+            ) from error
 
 
 def unpack(source: Source, archive: Path) -> dict[str, np.ndarray]:

@@ -20,7 +20,7 @@ import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import ListedColormap, Normalize, PowerNorm
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -61,6 +61,7 @@ _HEAT, _SIGNED, _COUNTS = "viridis", "RdBu_r", "Blues"
 _WIDTH = 8.2  # inches: 900 pixels at the resolution of inline figures
 _INLINE_DPI, _SAVED_DPI = 110, 150
 _LAYOUT = "compressed"  # constrained layout that also holds for images of fixed aspect
+_RARE = 0.002  # of 10,000 images 20: fewer say little of a bin's accuracy
 _MOST_CLASSES = 20  # that bars and cells can be labelled for
 # Names stand beside points at the first gap or, with a line that leads to the point, at the second.
 _NAME_SIZE, _NAME_GAPS = 9, (7, 20)  # typographic points
@@ -327,7 +328,8 @@ def accuracy_against(
 ) -> Figure:
     """Draw column `y` against column `x`, which is logarithmic, one point a row.
 
-    Column `model` gives colour, marker and text; a model with several rows is named at its first.
+    Column `model` gives colour, marker and, unless there is a column `name`, the text; a text that
+    several rows share stands at the first of them.
     `low` and `high` name columns with the ends of intervals around `y`. With `front`, a line steps
     along the Pareto front: the rows that none beats at the same `x` or less.
     """
@@ -440,8 +442,8 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
     """Draw a reliability diagram by label: the accuracy of bins against their mean confidence.
 
     Each table has a row a bin and the columns `lower`, `upper`, `count`, `confidence` and
-    `accuracy`; empty bins are left out. Bars are each bin's share of the images, and the titles
-    give the expected calibration error over these bins (Guo et al. 2017, section 2).
+    `accuracy`; of bins with less than 0.2 % of the images no accuracy is drawn. Bars are each
+    bin's share of the images, and the titles give the expected calibration error over these bins (Guo et al. 2017, section 2).
     """
     for table in tables.values():
         _check_columns(table, ["lower", "upper", "count", "confidence", "accuracy"])
@@ -452,12 +454,13 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
     for number, (name, table) in enumerate(tables.items()):
         axes, table = grid.flat[number], table[table["count"] > 0]
         share = table["count"] / table["count"].sum()
+        drawn = table[share >= _RARE]
         error = (share * (table["accuracy"] - table["confidence"]).abs()).sum()
         width = table["upper"] - table["lower"]
         axes.bar(table["lower"], share, width, align="edge", color="#D9D9D9", ec="white", lw=0.5)
         axes.plot([0, 1], [0, 1], "--", color=_GREY, lw=1)
         style = {"color": colours[name], "marker": marker(name), "ms": 5, "mec": "white"}
-        axes.plot(table["confidence"], table["accuracy"], **style, clip_on=False)
+        axes.plot(drawn["confidence"], drawn["accuracy"], **style, clip_on=False)
         axes.set(xlim=(0, 1), ylim=(0, 1), aspect="equal", title=f"{label(name)}: ECE {error:.3f}")
         axes.set_ylabel("Accuracy" if number % columns == 0 else "")
         axes.set_xlabel("Confidence" if number + columns >= len(tables) else "")
@@ -468,33 +471,6 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
         Patch(color="#D9D9D9", label="share of the images"),
     ]
     _legend(figure, key, side="upper")
-    return figure
-
-
-def p_value_matrix(p_values: pd.DataFrame | np.ndarray, labels: Sequence[str]) -> Figure:
-    """Draw Holm-adjusted p-values (n, n) of paired tests; those below 0.05 are blue and bold.
-
-    The diagonal stays blank, as do NaN.
-    """
-    p_values = _check_square(np.asarray(p_values, dtype=float), len(labels), "labels")
-    width = min(2.4 + 0.72 * len(labels), _WIDTH)
-    figure, axes = _figure(height=1.6 + 0.5 * len(labels), width=width)
-    _cells(
-        axes,
-        p_values < 0.05,
-        np.where(p_values < 0.001, "<0.001", np.char.mod("%.3f", p_values)),
-        [label(name) for name in labels],
-        fontsize=8.5,
-        mask=np.eye(len(labels), dtype=bool) | np.isnan(p_values),
-        cmap=ListedColormap(["#F2F2F2", "#9ECAE1"]),
-        vmin=0,
-        vmax=1,
-        cbar=False,
-    )
-    for text in axes.texts:
-        column, row = map(int, text.get_position())
-        text.set_fontweight("bold" if p_values[row, column] < 0.05 else "normal")
-    axes.set_title("Holm-adjusted p-values (blue: below 0.05)")
     return figure
 
 
@@ -879,7 +855,7 @@ def _unit_range(values: np.ndarray) -> np.ndarray:
 
 
 def _name_points(axes: Axes, frame: pd.DataFrame, x: str, y: str, low: str, high: str) -> None:
-    """Write each model's name beside its first point, clear of points, intervals and names.
+    """Write each name beside its first point, clear of points, intervals and names.
 
     Of 16 places around the point, the one that hides least is taken, the nearer on a tie.
     """
@@ -889,8 +865,9 @@ def _name_points(axes: Axes, frame: pd.DataFrame, x: str, y: str, low: str, high
     ends = (axes.transData.transform(frame[[x, column]].to_numpy(float)) for column in (low, high))
     taken = [Bbox([start - 5 * pixels, end + 5 * pixels]) for start, end in zip(*ends, strict=True)]
     sides = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)])
-    for _, row in frame.drop_duplicates("model").iterrows():
-        name, point = label(row["model"]), (row[x], row[y])
+    key = "name" if "name" in frame else "model"
+    for _, row in frame.drop_duplicates(key).iterrows():
+        name, point = label(row[key]), (row[x], row[y])
         size = _text_size(axes, name)
         corner = axes.transData.transform(point) - size / 2
         shifts = np.concatenate([sides * (size / 2 + gap * pixels) for gap in _NAME_GAPS])

@@ -3,19 +3,36 @@
 import os
 import platform
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 
 from helpers import config
 
 
-def versions() -> dict[str, str]:
-    """Of Python and the packages that numbers depend on."""
+def record() -> dict:
+    """What a record says of its making: `backend`, `versions`, `hardware` and `code_version`.
+
+    To be asked when training starts: files may change while it goes on.
+    """
     from helpers.backend import keras
 
-    backend = keras.backend.backend()
+    return {
+        "backend": keras.backend.backend(),
+        "versions": versions(),
+        "hardware": hardware(),
+        "code_version": code_version(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """The versions of Python and of the packages that numbers depend on."""
+    from helpers.backend import keras
+
+    # Not by distribution: `tensorflow-cpu`, too, brings the module `tensorflow`.
+    packages = ("keras", keras.backend.backend(), "numpy")
     return {"python": platform.python_version()} | {
-        package: version(package) for package in ("keras", backend, "numpy")
+        package: sys.modules[package].__version__ for package in packages
     }
 
 
@@ -25,8 +42,15 @@ def hardware() -> dict:
 
 
 def threads() -> int:
-    """That this process computes with: a core each unless `OMP_NUM_THREADS` says otherwise."""
-    return int(os.environ.get("OMP_NUM_THREADS") or os.cpu_count())
+    """How many threads this process computes with: `OMP_NUM_THREADS`, or one for each core."""
+    return int(os.environ.get("OMP_NUM_THREADS") or cores())
+
+
+def cores() -> int:
+    """How many cores this process may use; a container or `taskset` can allow it a part."""
+    if hasattr(os, "sched_getaffinity"):  # not on macOS and Windows
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count()
 
 
 def cpu() -> str:

@@ -1,7 +1,8 @@
 """RandAugment (Cubuk et al. 2020): a few random operations an image, one common strength.
 
-The fourteen operations of the paper's section 3, with the ranges that torchvision gives them;
-each acts on one image through Pillow, and where an operation has a direction, either is as likely.
+The fourteen operations of the paper's section 3, with the ranges that torchvision gives them, but
+for translations: up to 0.3 of the side, there 0.45.  Each acts on one image through Pillow, and
+where an operation has a direction, either is as likely.
 """
 
 import numpy as np

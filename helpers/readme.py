@@ -60,7 +60,7 @@ def results() -> pd.DataFrame:
 
 
 def findings() -> list[str]:
-    """What the runs of seed 0 say, in sentences: differences with their 95 % intervals."""
+    """What the recorded runs say, in sentences; differences of seed 0 with 95 % intervals."""
     _, labels = data.official_labels()
     return [
         _difference("cifar10/vit/short", "cifar10/resnet20/short", labels),
@@ -88,11 +88,12 @@ def _speed():
     frame = tables.speed("cifar10/fast_cnn/fast_*")
     for name, row in frame.iterrows():
         info = runs.read(f"cifar10/{name}").info
+        seeds = "" if row["seeds"] == 1 else f", means of {row['seeds']} seeds"
         yield (
             f"**{info['hardware']['cores']} CPU cores, {row['minutes']:.0f} minutes** (`{name}`, "
             f"{row['PFLOP']:.2f} PFLOP, {info['parameters'] / 1e6:.1f}M parameters): "
-            f"{100 * row['test']:.1f} %, {100 * row['test, views averaged']:.1f} % with the mean "
-            "of six views of an image."
+            f"{100 * row['test']:.1f} %, {100 * row['test, views averaged']:.1f} % with six views "
+            f"of an image averaged{seeds}."
         )
 
 
@@ -107,13 +108,25 @@ def _scarcity(model, labels):
         "weighted": runs.read(f"cifar10-imbalanced/{model}/published_weighted").test_logits,
         "adjusted": metrics.adjust_logits(scarce.test_logits, counts),
     }
-    found = {key: 100 * recall(values.argmax(1), labels) for key, values in logits.items()}
-    accuracy = {key: 100 * np.mean(values.argmax(1) == labels) for key, values in logits.items()}
+    predicted = {key: values.argmax(1) for key, values in logits.items()}
+    found = {key: 100 * recall(values, labels) for key, values in predicted.items()}
+    accuracy = {key: 100 * np.mean(values == labels) for key, values in predicted.items()}
+
+    def changed(key):
+        low, high = metrics.paired_bootstrap_interval(
+            recall, predicted["fifth"], predicted[key], labels
+        )
+        return (
+            f"{found[key]:.1f} ({found[key] - found['fifth']:+.1f} points "
+            f"[{100 * low:+.1f}, {100 * high:+.1f}])"
+        )
+
     return (
         f"**{plots.label(model)}, a fifth of the cats, deer and dogs**: their mean recall goes "
         f"from {found['all']:.1f} to {found['fifth']:.1f} %; with class weights it is "
-        f"{found['weighted']:.1f}, with logit adjustment {found['adjusted']:.1f} % (accuracy "
-        f"{accuracy['fifth']:.1f}, {accuracy['weighted']:.1f} and {accuracy['adjusted']:.1f} %)."
+        f"{changed('weighted')}, with logit adjustment {changed('adjusted')}. Accuracy on all "
+        f"classes: {accuracy['fifth']:.1f}, {accuracy['weighted']:.1f} and "
+        f"{accuracy['adjusted']:.1f} %."
     )
 
 

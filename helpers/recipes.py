@@ -37,10 +37,11 @@ class Recipe:
             and kept in their place (batch normalisation's statistics stay the latest); 0 is none.
         lookahead: whether `helpers.optimizers.Lookahead` pulls the weights back.
         class_weights: `none` or `inverse_frequency`, n / (C x n_c), on the loss.
-        patience: epochs without a validation loss lower by `min_delta` before it stops; 0 never.
+        patience: training stops after so many epochs in which the validation loss, penalties on
+            the weights included, never fell by `min_delta`; 0 is never.
         min_delta: see `patience`.
-        select: the validation metric whose best epoch is kept: `accuracy`, `macro_recall` or
-            `loss`.
+        select: the validation metric whose best epoch is kept: `accuracy`, `macro_recall`, or
+            `loss`, penalties included.
         precision: that the layers compute in; weights and the recorded predictions are float32.
             `mixed_bfloat16` is fast only on processors with instructions for it (AVX512_BF16,
             AMX); on others it can be a hundred times slower than `float32`.
@@ -118,7 +119,7 @@ VIT_128_PUBLISHED = Recipe(
     augmentation=FLIP_AND_CROP,
 )
 
-# System B, `hybrid_dual`: best weights by validation loss, as early stopping restores them.
+# System B, `hybrid_dual`: early stopping, which restores the weights of the lowest validation loss.
 DUAL_PUBLISHED = Recipe(
     epochs=20,
     batch_size=32,
@@ -161,9 +162,9 @@ TRIAL_6 = Recipe(
 MATCHED = {"cnn_baseline": TRIAL_6, "hybrid_token": TRIAL_6}
 
 
-# Speed, after Jordan 2024 (airbench94 and its Muon variant), the two rates those of the best trial
-# of four epochs in `FAST_TRIALS`.  Eleven epochs of 45,000 images are as many images as
-# airbench94's 9.9 of 50,000.
+# Speed, after Jordan 2024 (airbench94 and its Muon variant), the two rates those of the best
+# recorded trial of four epochs in `FAST_TRIALS`.  Eleven epochs of 45,000 images are as many images
+# as airbench94's 9.9 of 50,000.
 FAST = Recipe(
     epochs=11,
     batch_size=500,
@@ -181,12 +182,15 @@ FAST = Recipe(
 
 FAST_89 = replace(FAST, epochs=4)
 FAST_94 = FAST
-# So long, the network would learn its images by heart: Jordan's augmentation for airbench96.
+# So long, the network would learn its images by heart.  The augmentation is after Jordan's for
+# airbench96, whose squares lie wholly inside the image, and was chosen by no trial.
 FAST_HOUR = replace(FAST, epochs=34, augmentation=replace(FAST.augmentation, crop=4, cutout=12))
 
 # Jordan's own for airbench94, his rates in Keras's terms.  Here the learning rate rises from and
-# falls to zero (his: from 0.2 and to 0.07 of the peak), crops bring in black (his: reflections),
-# batches are of 1,000 (1,024), arithmetic is bfloat16 (float16).
+# falls to zero (his: from 0.2 and to 0.07 of the peak), weight decay is decoupled and 15 % stronger
+# at the peak (his goes through the momentum), crops bring in black (his: reflections), batches are
+# of 1,000 (1,024), whitening looks at 1,000 images (5,000), the last layer starts as Keras has it
+# (PyTorch), arithmetic is bfloat16 (float16).
 AIRBENCH94 = replace(
     FAST,
     batch_size=1000,

@@ -121,7 +121,9 @@ def sole_writer(target: Path):
                 raise FileExistsError(f"{target} is recorded already: delete it to train it anew")
             yield
     except Timeout:
-        raise RuntimeError(f"another process is training what {target} will record") from None
+        raise RuntimeError(
+            f"another process is training what {target} will record: wait for it, or stop it"
+        ) from None
 
 
 def write(

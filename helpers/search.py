@@ -6,7 +6,6 @@ The test set is never looked at.
 from pathlib import Path
 
 from helpers import costs, data, provenance, recipes, runs, training
-from helpers.backend import keras
 from helpers.experiments import Experiment
 from helpers.models import macs
 
@@ -31,26 +30,23 @@ def run_trial(model: str, trial: int, root: Path | None = None) -> dict:
 
 
 def _train_and_record(experiment, trial, target, root):
-    code_version = provenance.code_version()  # now: the files may change while training goes on
+    record = provenance.record()
     split = data.prepare(experiment.data, SEED)
     fresh = training.new_model(experiment, SEED, len(split.data.classes))
     resume = runs.resume_file(target)
     try:
         fitted = training.fit(fresh, experiment.settings, split, SEED, experiment.name, resume)
         history = fitted.history.to_dict("records")
+        record["code_version"] = ", then ".join(fitted.code_versions)
     except FloatingPointError:
         history = []  # a result, too: this recipe diverges
-    record = {
+    record |= {
         "model": experiment.model,
         "trial": trial,
         "seed": SEED,
         "config": experiment.config,
         "history": history,
         "training_flops": costs.training_flops(macs(fresh), len(split.train_index) * len(history)),
-        "backend": keras.backend.backend(),
-        "hardware": provenance.hardware(),
-        "versions": provenance.versions(),
-        "code_version": code_version,
     }
     runs.write_trial(record, root)
     resume.unlink(missing_ok=True)

@@ -170,22 +170,25 @@ def paired(pairs: Sequence[tuple[runs.Run, runs.Run]], labels: np.ndarray) -> pd
     p-value corrected by Holm's method for the number of rows.  All of it speaks of these two
     trained models, not of other seeds.
     """
-    rows = {}
+    names, rows = [], []  # no dict: two pairs may have the same models, with other recipes
     for a, b in pairs:
         first, second = (run.test_logits.argmax(1) for run in (a, b))
         low, high = metrics.paired_bootstrap_interval(_accuracy, first, second, labels)
         test = metrics.mcnemar(first, second, labels)
-        rows[f"{plots.label(a.info['model'])} → {plots.label(b.info['model'])}"] = {
-            "accuracy a": _accuracy(first, labels),
-            "accuracy b": _accuracy(second, labels),
-            "difference": _accuracy(second, labels) - _accuracy(first, labels),
-            "low": low,
-            "high": high,
-            "only a right": test["only_a"],
-            "only b right": test["only_b"],
-            "p (McNemar)": test["p_value"],
-        }
-    frame = pd.DataFrame.from_dict(rows, orient="index").rename_axis("a → b")
+        names.append(f"{plots.label(a.info['model'])} → {plots.label(b.info['model'])}")
+        rows.append(
+            {
+                "accuracy a": _accuracy(first, labels),
+                "accuracy b": _accuracy(second, labels),
+                "difference": _accuracy(second, labels) - _accuracy(first, labels),
+                "low": low,
+                "high": high,
+                "only a right": test["only_a"],
+                "only b right": test["only_b"],
+                "p (McNemar)": test["p_value"],
+            }
+        )
+    frame = pd.DataFrame(rows, index=pd.Index(names, name="a → b"))
     return frame.assign(**{"p (Holm)": metrics.holm(frame["p (McNemar)"])})
 
 

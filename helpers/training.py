@@ -33,6 +33,7 @@ class Fitted:
     model: keras.Model
     history: pd.DataFrame
     best_epoch: int
+    code_versions: tuple[str, ...]  # several, if it was interrupted and the code changed
 
 
 class MacroRecall(keras.metrics.Metric):
@@ -71,6 +72,7 @@ class Keeper(keras.callbacks.Callback):
         self.settings, self.batches, self.resume = settings, batches, resume
         self.history = []
         self.best = None
+        self.code_versions = (provenance.code_version(),)
 
     def restore(self) -> None:
         """Go on from the resume file, if there is one; the model must be compiled."""
@@ -90,6 +92,7 @@ class Keeper(keras.callbacks.Callback):
                 "or backend: delete it to start over, or go back to those"
             )
         self.history = state["history"]
+        self.code_versions = tuple(dict.fromkeys((*state["code_versions"], *self.code_versions)))
         self.best = _numbered(saved, "best")
         self.model.set_weights(_numbered(saved, "weights"))
         for variable, value in zip(
@@ -154,7 +157,11 @@ class Keeper(keras.callbacks.Callback):
         return repr((self.settings, self.model.name, self.batches.seed, backend))
 
     def _save(self):
-        state = {"of": self._of(), "history": self.history}
+        state = {
+            "of": self._of(),
+            "history": self.history,
+            "code_versions": self.code_versions,
+        }
         arrays = {"state": np.array(json.dumps(state))}
         optimizer = [keras.ops.convert_to_numpy(v) for v in self.model.optimizer.variables]
         for key, values in (
@@ -238,7 +245,7 @@ def fit(
         )
     model.set_weights(keeper.best)
     history = pd.DataFrame(keeper.history)
-    return Fitted(model, history, best_epoch(history, settings))
+    return Fitted(model, history, best_epoch(history, settings), keeper.code_versions)
 
 
 def train(experiment: Experiment, seed: int, root: Path | None = None) -> runs.Run:
@@ -255,7 +262,7 @@ def train(experiment: Experiment, seed: int, root: Path | None = None) -> runs.R
 
 
 def _train_and_record(experiment, seed, target, root):
-    code_version = provenance.code_version()  # now: the files may change while training goes on
+    made_with = provenance.record()
     split = data.prepare(experiment.data, seed)
     model = new_model(experiment, seed, len(split.data.classes))
     resume = runs.resume_file(target)
@@ -287,7 +294,7 @@ def _train_and_record(experiment, seed, target, root):
         "model": experiment.model,
         "recipe": experiment.recipe,
         "seed": seed,
-        "backend": keras.backend.backend(),
+        "backend": made_with["backend"],
         "config": experiment.config,
         "parameters": trainable_parameters(model),
         "macs": macs(model),
@@ -295,10 +302,10 @@ def _train_and_record(experiment, seed, target, root):
         "best_epoch": fitted.best_epoch,
         "seconds_training": round(seconds, 1),
         "images_per_second": round(images / seconds, 1),
-        "versions": provenance.versions(),
-        "hardware": provenance.hardware(),
+        "versions": made_with["versions"],
+        "hardware": made_with["hardware"],
         "data_sha256": dict(split.data.sha256),
-        "code_version": code_version,
+        "code_version": ", then ".join(fitted.code_versions),
         **scores,
     }
     run = runs.write(info, fitted.history, predictions, plain.save_weights, root)
@@ -344,9 +351,11 @@ def load_model(run: runs.Run) -> keras.Model:
         FileNotFoundError: the run keeps predictions only.
     """
     if run.weights is None:
+        seeds = " and ".join(map(str, runs.SEEDS_WITH_WEIGHTS))
         raise FileNotFoundError(
-            f"{run.name} seed {run.seed} keeps no weights (over 16 MB, or a later seed): "
-            f"delete {run.folder} and train it again to get them"
+            f"{run.name} seed {run.seed} keeps no weights, which only seeds {seeds} do, up to "
+            f"{runs.WEIGHTS_LIMIT >> 20} MiB: use one of those, or raise the limit in "
+            f"{runs.__name__}, delete {run.folder} and train it again"
         )
     options = dict(run.info["config"]["model_options"])
     model = build(run.info["model"], run.test_logits.shape[1], **options)
@@ -359,7 +368,13 @@ def reproduce(run: runs.Run) -> pd.Series:
 
     Gives `accuracy_recorded` and `accuracy_live` on these images, `largest_difference` of the
     logits and `labels_changed`.
+
+    Raises:
+        FileNotFoundError: the run keeps predictions only.
+        ValueError: the run is on CIFAR-100, of which there is no sample.
     """
+    if data.VARIANTS[run.info["data"]].source != "cifar10":
+        raise ValueError(f"the sample has no images of {run.info['data']}: choose a run on cifar10")
     sample = data.load_sample()
     live = predict_logits(load_model(run), sample.x_test)
     recorded = run.test_logits[sample.test_index]

@@ -74,7 +74,7 @@ class Whitening(layers.Layer):
     """A fixed 2x2 convolution that decorrelates pixels: (N, H, W, 3) -> (N, H-1, W-1, 24).
 
     Its twelve filters are the eigenvectors of the patches' second moments, each divided by the
-    root of its eigenvalue, and their negatives (Jordan 2024, section 3.1).
+    root of its eigenvalue, and their negatives (Jordan 2024, section 3.2).
     """
 
     EPSILON = 5e-4  # the paper's, so that the flattest filters do not amplify noise
@@ -126,7 +126,7 @@ class QuickBias(layers.Layer):
 class PartialIdentity(keras.initializers.Initializer):
     """A convolution's first filters pass on its input's channels, the others are random.
 
-    (Dirac initialisation; Jordan 2024, section 3.2.)
+    (Dirac initialisation; Jordan 2024, section 3.3.)
     """
 
     def __call__(self, shape, dtype=None):

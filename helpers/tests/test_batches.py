@@ -63,6 +63,8 @@ def test_augmentation_follows_from_seed_epoch_and_step(sample):
     np.testing.assert_array_equal(images(0, 3), images(0, 3))
     assert (images(0, 3) != images(0, 4)).any()
     assert (images(0, 3) != images(1, 3)).any()
+    again = make(0, 3, Augmentation(crop=4), sample.x_train[:100], index=np.full(64, 7))
+    assert (again[0][0] != again[1][0]).any()  # one image throughout, so that only steps differ
 
 
 def test_a_batch_does_not_depend_on_those_before_it(sample):

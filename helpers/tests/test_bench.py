@@ -142,8 +142,8 @@ SECONDS = {
 class KnownWorker:
     facts = {"macs": 100_000_000}  # noqa: RUF012
 
-    def __init__(self, role, backend, options):
-        self.role, self.missing = role, False
+    def __init__(self, role, backend, threads, options):
+        self.role, self.missing, self.threads = role, False, threads
         self.which = options.get("processes")
         if backend:
             self.which = "ours" if backend == bench._ours() else "other"
@@ -156,7 +156,8 @@ class KnownWorker:
             raise bench.WorkerError("No module named 'torch'")
         if action == "train_and_weigh":
             return {"ours": 600e6, "other": 1200e6}[self.which]
-        return SECONDS[self.role, action, self.which] * steps
+        slower = {1: 2 if self.role == "matrix" else 1.5}.get(self.threads, 1)
+        return SECONDS[self.role, action, self.which] * slower * steps
 
 
 @pytest.fixture
@@ -166,7 +167,7 @@ def known(monkeypatch, tmp_path, sample):
 
     @contextmanager
     def worker(role, backend=None, threads=None, **options):
-        contender = KnownWorker(role, backend, options)
+        contender = KnownWorker(role, backend, threads, options)
         contender.missing = (role, contender.which) in missing
         yield contender
 
@@ -202,9 +203,9 @@ def test_the_whole_table(known, tmp_path):
         "prediction, vit": (2000, 1000, 2, None),
         "latency of one image, vit": (30, 20, 1.5, None),
         # 4 x 45,000 images, 500 in 0.5 s; 20 x 50,000, 128 in 0.08 s.
-        # 256 images a step; on one thread these workers are no slower.
+        # 256 images a step; on one thread the network takes 1.5 times as long, the product twice.
         "training arithmetic, resnet20, batches of 256": (1536, 160, 9.6, None),
-        "training arithmetic, resnet20, one thread": (768, 160, 4.8, None),
+        "training arithmetic, resnet20, one thread": (512, 80, 6.4, None),
         "training to 89 %, fast_89": (0.05, 0.174, 0.288, "no"),
         "input pipeline, flip and crop": (128_000, 3200, 40, "yes"),
         "time of a batch": (1, 100, 0.01, "yes"),
@@ -250,7 +251,7 @@ def test_the_sides_follow_the_current_backend(monkeypatch):
 
 def test_all_contenders_get_the_same_threads_and_no_gpu(monkeypatch):
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    monkeypatch.setattr(bench.os, "cpu_count", lambda: 6)
+    monkeypatch.setattr(provenance, "cores", lambda: 6)
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     for backend in ("tensorflow", "torch"):
         environment = bench._environment(backend)

@@ -1,5 +1,6 @@
 """Loading, verifying, splitting and thinning out; archives are built as the official ones are."""
 
+import errno
 import hashlib
 import http.client
 import io
@@ -414,6 +415,16 @@ def test_failed_download_leaves_nothing_behind(cifar10, monkeypatch, failure):
             data.load("cifar10")
     assert list(cifar10.cache.iterdir()) == []
     assert_holds(data.load("cifar10"), cifar10.arrays)
+
+
+def test_full_disk_is_named(cifar10, monkeypatch):
+    def full(path, **arrays):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", full)
+    with pytest.raises(data.DataError, match=r"No space left.*make room .* or set CIFAR_HOME"):
+        data.load("cifar10")
+    assert list(cifar10.cache.iterdir()) == []
 
 
 def test_unpacking_that_is_interrupted_leaves_nothing_behind(cifar10, monkeypatch):

@@ -150,12 +150,27 @@ def test_search_of_one_trial_says_what_came(empty_study, capsys, monkeypatch):
 
 
 def test_jobs_share_the_cores(children, monkeypatch):
-    monkeypatch.setattr(command_line.os, "cpu_count", lambda: 8)
+    monkeypatch.setattr(command_line.provenance, "cores", lambda: 8)
     started = children("")
     main("train", NAME, "--seeds", 0, 1, "--jobs", 2)
     for _, environment in started:
         for name in ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"):
             assert environment[name] == "4"
+
+
+def test_one_failed_run_stops_no_other(empty_study, capsys, monkeypatch):
+    trained = []
+
+    def train(experiment, seed):
+        if seed == 1:
+            raise FloatingPointError("loss became nan in epoch 1: lower the learning rate")
+        trained.append(seed)
+
+    monkeypatch.setattr(training, "train", train)
+    monkeypatch.setattr(command_line, "_report", lambda run: None)
+    assert main("train", NAME, "--seeds", 0, 1, 2, "--jobs", 1) == 1
+    assert trained == [0, 2]
+    assert "lower the learning rate" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("end", ["sys.exit(1)", "os.kill(os.getpid(), 9)"])

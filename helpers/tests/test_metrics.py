@@ -37,6 +37,27 @@ def accuracy(predictions, labels):
     return float(np.mean(predictions == labels))
 
 
+def test_temperature_undoes_a_scale():
+    logits, labels = random_logits(images=2000)
+    own = metrics.temperature(logits, labels)
+    for scale in (0.3, 5.0):
+        assert metrics.temperature(scale * logits, labels) == pytest.approx(scale * own, rel=1e-3)
+
+
+def test_no_other_temperature_has_a_lower_nll():
+    logits, labels = random_logits(images=2000)
+
+    def nll(temperature):
+        return log_loss(labels, metrics.softmax(logits / temperature))
+
+    best = metrics.temperature(logits, labels)
+    assert nll(best) < min(nll(0.98 * best), nll(1.02 * best))
+
+
+def test_temperature_of_a_model_that_is_always_right_stays_finite():
+    assert 0.02 <= metrics.temperature(np.eye(3) * 10, np.arange(3)) < 1
+
+
 def test_scores_worked_out_by_hand():
     result = metrics.scores(np.log(PROBABILITIES), LABELS)
     expected = {

@@ -140,7 +140,6 @@ FIGURES = {
     ),
     "trials": lambda: plots.trials(searched()),
     "reliability": lambda: plots.reliability(dict.fromkeys(MODELS[:4], bins())),
-    "p_value_matrix": lambda: plots.p_value_matrix(np.full((11, 11), 0.01), MODELS),
     "filters": lambda: plots.filters(np.ones((3, 3, 3, 20))),
     "patches": lambda: plots.patches(pixels(32, 32, 3), 4),
     "position_similarity": lambda: plots.position_similarity(np.eye(64), (8, 8)),
@@ -395,6 +394,8 @@ def test_accuracy_against_names_a_model_with_several_runs_once():
     axes = plots.accuracy_against(frame, "parameters").axes[0]
     assert len(axes.lines) == 2 * 2 * len(MODELS)  # a point and its interval, here of no length
     assert len(axes.texts) == len(MODELS)
+    axes = plots.accuracy_against(frame.assign(name="run"), "parameters").axes[0]
+    assert texts(axes) == ["run"]
 
 
 def test_pareto_front_steps_along_the_rows_that_none_beats():
@@ -485,6 +486,12 @@ def test_reliability_has_three_panels_a_row_but_two_of_four(number, rows, column
     assert axes[0].get_gridspec().get_geometry() == (rows, columns)
 
 
+def test_reliability_draws_no_accuracy_of_a_rare_bin():
+    rare = bins().assign(count=lambda table: table["count"] * [0, 0.002, 1, 1])
+    _, curve = plots.reliability({"vit": rare}).axes[0].lines
+    assert curve.get_xydata().tolist() == [[0.6, 0.4], [0.9, 0.85]]
+
+
 def test_reliability_leaves_empty_bins_out_and_gives_the_error():
     figure = plots.reliability({"vit": bins(), "another": bins()})
     axes, second = figure.axes
@@ -497,21 +504,6 @@ def test_reliability_leaves_empty_bins_out_and_gives_the_error():
     assert [bar.get_height() for bar in axes.patches] == [0.1, 0.3, 0.6]
     assert (axes.get_ylabel(), second.get_ylabel()) == ("Accuracy", "")
     assert same_color(curve.get_color(), plots.colour("vit"))
-
-
-def test_p_value_matrix_marks_what_is_significant():
-    p_values = np.array([[1, 0.0004, 0.05], [0.0014, 1, np.nan], [0.049, 0.2, 1]])
-    axes = plots.p_value_matrix(pd.DataFrame(p_values), ["vit", "cct", "mlp"]).axes[0]
-    assert texts(axes) == ["<0.001", "0.050", "0.001", "0.049", "0.200"]
-    bold = [text.get_fontweight() == "bold" for text in axes.texts]
-    assert bold == [True, False, True, True, False]
-    assert tick_texts(axes.yaxis) == ["ViT", "CCT-2/3x2", "mlp"]
-    cells = axes.collections[0].get_array()
-    assert np.ma.getmaskarray(cells).tolist() == [
-        [True, False, False],
-        [False, True, True],
-        [False, False, True],
-    ]
 
 
 # --- what models look at ------------------------------------------------------------------------
@@ -693,7 +685,6 @@ FRAME = pd.DataFrame({"recall": [0.5]}, ["a"])
         ),
         (lambda: plots.confusion_matrix(np.eye(2, dtype=int), CLASSES), r"pass \(3, 3\)"),
         (lambda: plots.confusion_matrix(np.eye(3), CLASSES), "pass numbers of images"),
-        (lambda: plots.p_value_matrix(np.eye(2), CLASSES), r"pass \(3, 3\)"),
         (lambda: plots.grouped_bars(FRAME, "y", (FRAME, FRAME.T)), r"low\.loc"),
         (lambda: plots.accuracy_against(runs(), "macs"), r"\['macs'\] are missing"),
         (lambda: plots.accuracy_against(runs(), "parameters", low="low"), "name both"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageEnhance, ImageOps
 
 from helpers import randaugment
 from helpers.randaugment import OPERATIONS, random_operations
@@ -39,6 +39,27 @@ def test_translation_by_hand(pixels, operation, axis, strength):
     emptied = slice(shift, None) if shift < 0 else slice(0, shift)
     expected[(slice(None),) * axis + (emptied,)] = 0
     np.testing.assert_array_equal(apply(operation, pixels, strength), expected)
+
+
+def test_the_other_ranges_are_torchvision_s(pixels):
+    from torchvision.transforms import RandAugment
+
+    space = RandAugment()._augmentation_space(num_bins=31, image_size=(30, 30))
+    strongest = {name: float(values[-1]) for name, (values, _) in space.items() if values.ndim}
+    image = Image.fromarray(pixels)
+    shear = strongest["ShearX"]
+    expected = {
+        3: image.rotate(strongest["Rotate"]),
+        5: ImageEnhance.Color(image).enhance(1 + strongest["Color"]),
+        6: ImageOps.posterize(image, int(strongest["Posterize"])),
+        7: ImageEnhance.Contrast(image).enhance(1 + strongest["Contrast"]),
+        8: ImageEnhance.Brightness(image).enhance(1 + strongest["Brightness"]),
+        9: ImageEnhance.Sharpness(image).enhance(1 + strongest["Sharpness"]),
+        10: image.transform(image.size, Image.Transform.AFFINE, (1, shear, 0, 0, 1, 0)),
+        11: image.transform(image.size, Image.Transform.AFFINE, (1, 0, 0, shear, 1, 0)),
+    }
+    for operation, picture in expected.items():
+        np.testing.assert_allclose(apply(operation, pixels, 1.0), picture, atol=1)
 
 
 def test_solarize_and_posterize_by_hand():

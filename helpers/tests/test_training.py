@@ -508,6 +508,12 @@ def test_run_in_half_precision_is_recorded_in_float32_and_with_its_views(empty_s
         assert run.info[part] == metrics.scores(logits, labels)
 
 
+def test_a_run_that_goes_on_with_other_code_names_both(left_over, through, monkeypatch):
+    (first,) = through.code_versions
+    monkeypatch.setattr(training.provenance, "code_version", lambda: "later")
+    assert fit(resume=left_over).code_versions == (first, "later")
+
+
 def test_recorded_run_leaves_nothing_to_resume(study):
     folder = runs.folder(tiny.EXPERIMENT.name, 0).parent
     assert not list(folder.glob("*.npz"))
@@ -550,8 +556,16 @@ def test_nothing_is_recorded_without_the_whole_data_set(tmp_path, monkeypatch, n
     assert runs.recorded(root=tmp_path / "runs") == []
 
 
+def test_only_runs_on_the_sample_s_data_set_are_reproduced(empty_study, study):
+    run = runs.Run(runs.folder(tiny.EXPERIMENT.name, 0))
+    info = run.info | {"data": "cifar100"}
+    other = runs.write(info, run.history, run._predictions, lambda path: path.touch(), empty_study)
+    with pytest.raises(ValueError, match="the sample has no images of cifar100"):
+        training.reproduce(other)
+
+
 def test_run_without_weights_cannot_be_loaded(empty_study, study):
     run = runs.Run(runs.folder(tiny.EXPERIMENT.name, 0))
     without = runs.write(run.info | {"seed": 5}, run.history, run._predictions, None, empty_study)
-    with pytest.raises(FileNotFoundError, match="keeps no weights"):
+    with pytest.raises(FileNotFoundError, match="which only seeds 0 and 1 do, up to 16 MiB: use"):
         training.load_model(without)
