@@ -77,10 +77,11 @@ def grad_cam(
 def default_layer(model: keras.Model) -> str:
     """Name of the layer that `grad_cam` looks at unless told otherwise.
 
-    A convolutional network's last feature map.  In a transformer, what the last attention reads
-    (`block2_norm1` of two blocks): a class token sees no patch after it.  Where the transformer
-    stands beside a convolutional branch (`hybrid_dual`), that branch's last map; to explain the
-    other branch, name a layer of it.
+    A convolutional network's last feature map.  In a transformer, the last norm whose tokens the
+    logits depend on: the final one (`norm`) where all tokens are pooled; where a class token is
+    read, what the last attention reads (`block2_norm1` of two blocks), since no patch counts after
+    it.  Where the transformer stands beside a convolutional branch (`hybrid_dual`), that branch's
+    last map; to explain the other branch, name a layer of it.
 
     Raises:
         ValueError: the model has neither.
@@ -90,8 +91,10 @@ def default_layer(model: keras.Model) -> str:
     for layer in reversed(model.layers):
         if len(layer.output.shape) == 4 and layer not in tokenizer and _is_usable(model, layer):
             return layer.name
-    for layer in reversed(tokenizer):
-        if isinstance(layer, keras.layers.LayerNormalization):
+    has_class_token = any(isinstance(layer, ClassToken) for layer in tokenizer)
+    for layer in reversed(tokenizer if has_class_token else model.layers):
+        is_norm = isinstance(layer, keras.layers.LayerNormalization)
+        if attention and is_norm and _is_usable(model, layer):
             return layer.name
     raise ValueError(
         f"model {model.name!r} has neither a feature map nor a transformer block that starts with "

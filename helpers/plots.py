@@ -9,7 +9,7 @@ the recorded runs; only the confusion matrix shows percentages.
 
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import cycle
+from itertools import cycle, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -341,10 +341,13 @@ def accuracy_against(
         raise ValueError(f"{x} has values that no logarithmic axis can show: pass positive ones")
     figure, axes = _figure(height=4.6)
     axes.set_xscale("log")
+    corners = np.empty((0, 2))
     if front:
         steps = frame.sort_values([x, y], ascending=[True, False])
         steps = steps[steps[y] > steps[y].cummax().shift(fill_value=-np.inf)]
-        axes.plot(steps[x], steps[y], drawstyle="steps-post", color=_GREY, lw=1.1, zorder=1)
+        corners = np.repeat(steps[[x, y]].to_numpy(float), 2, axis=0)
+        corners = np.column_stack([corners[1:, 0], corners[:-1, 1]])
+        axes.plot(*corners.T, color=_GREY, lw=1.1, zorder=1)
     for _, row in frame.iterrows():
         style = {"color": colour(row["model"]), "lw": 1.4}
         axes.plot([row[x], row[x]], [row[low], row[high]], **style, solid_capstyle="butt")
@@ -357,7 +360,7 @@ def accuracy_against(
     axes.xaxis.set_major_locator(LogLocator(subs=ticks))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-    _name_points(axes, frame, x, y, low, high)
+    _name_points(axes, frame, x, y, low, high, corners)
     return figure
 
 
@@ -443,7 +446,8 @@ def reliability(tables: Mapping[str, pd.DataFrame]) -> Figure:
 
     Each table has a row a bin and the columns `lower`, `upper`, `count`, `confidence` and
     `accuracy`; of bins with less than 0.2 % of the images no accuracy is drawn. Bars are each
-    bin's share of the images, and the titles give the expected calibration error over these bins (Guo et al. 2017, section 2).
+    bin's share of the images, and the titles give the expected calibration error over all bins
+    (Guo et al. 2017, section 2).
     """
     for table in tables.values():
         _check_columns(table, ["lower", "upper", "count", "confidence", "accuracy"])
@@ -854,16 +858,21 @@ def _unit_range(values: np.ndarray) -> np.ndarray:
     return (values - values.min()) / (np.ptp(values) or 1)
 
 
-def _name_points(axes: Axes, frame: pd.DataFrame, x: str, y: str, low: str, high: str) -> None:
-    """Write each name beside its first point, clear of points, intervals and names.
+def _name_points(
+    axes: Axes, frame: pd.DataFrame, x: str, y: str, low: str, high: str, corners: np.ndarray
+) -> None:
+    """Write each name beside its first point, clear of points, intervals, names and a line.
 
-    Of 16 places around the point, the one that hides least is taken, the nearer on a tie.
+    `corners` (n, 2) are those of the line, whose pieces are horizontal or vertical. Of 16 places
+    around the point, the one that hides least is taken, the nearer on a tie.
     """
     axes.figure.draw_without_rendering()  # only then is it settled where the axes stand
     pixels = axes.figure.dpi / 72  # a point
     inside = axes.get_window_extent()
     ends = (axes.transData.transform(frame[[x, column]].to_numpy(float)) for column in (low, high))
     taken = [Bbox([start - 5 * pixels, end + 5 * pixels]) for start, end in zip(*ends, strict=True)]
+    for piece in pairwise(axes.transData.transform(corners)):
+        taken.append(Bbox([np.min(piece, axis=0) - pixels, np.max(piece, axis=0) + pixels]))
     sides = np.array([(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (1, -1), (-1, 1), (-1, -1)])
     key = "name" if "name" in frame else "model"
     for _, row in frame.drop_duplicates(key).iterrows():

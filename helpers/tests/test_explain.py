@@ -19,12 +19,12 @@ DEFAULT_LAYERS = {
     "cnn_baseline": "conv3",
     "resnet20": "stage3_block3_relu2",
     "fast_cnn": "group3_norm2_gelu",
-    "vit": "block2_norm1",
+    "vit": "norm",
     "vit_lite": "block7_norm1",
     "hybrid_token": "conv3",
     "hybrid_dual": "conv4_relu",
-    "cct": "block2_norm1",
-    "fast_hybrid": "block2_norm1",
+    "cct": "norm",
+    "fast_hybrid": "norm",
 }
 GRIDS = {"fast_cnn": (3, 3), "fast_hybrid": (7, 7)}  # of the others, (8, 8)
 TOO_LARGE_TO_BUILD = {"resnet18", "vit_128"}
@@ -258,10 +258,10 @@ def test_default_layers(name):
     assert explain.grid_size(model) == GRIDS.get(name, (8, 8))
 
 
-@pytest.mark.parametrize("class_token", [True, False])
-def test_default_layer_of_a_small_transformer(class_token):
+@pytest.mark.parametrize(("class_token", "layer"), [(True, "block1_norm1"), (False, "norm")])
+def test_default_layer_of_a_small_transformer(class_token, layer):
     model = transformer(class_token, depth=1)
-    assert explain.default_layer(model) == "block1_norm1"
+    assert explain.default_layer(model) == layer
     assert explain.grid_size(model) == (4, 4)
 
 
