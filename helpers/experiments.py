@@ -14,6 +14,7 @@ from helpers.recipes import (
     FAST_89,
     FAST_94,
     FAST_HOUR,
+    FAST_WIDE,
     MATCHED,
     RESNET18_PUBLISHED,
     SHORT,
@@ -66,6 +67,7 @@ def _all() -> list[Experiment]:
         ("cifar10", "fast_cnn", "fast_89", FAST_89),
         ("cifar10", "fast_cnn", "fast_94", FAST_94),
         ("cifar10", "fast_cnn", "fast_hour", FAST_HOUR),
+        ("cifar10", "fast_cnn", "fast_wide", FAST_WIDE),
     ]
     return [Experiment(*row) for row in rows]
 

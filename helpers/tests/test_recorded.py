@@ -147,10 +147,15 @@ def test_matched_recipe_is_that_of_the_best_trial(model):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "epochs", "augmentation"),
-    [("fast_89", 4, {}), ("fast_94", 11, {}), ("fast_hour", 34, {"crop": 4, "cutout": 12})],
+    ("recipe", "epochs", "augmentation", "options"),
+    [
+        ("fast_89", 4, {}, []),
+        ("fast_94", 11, {}, []),
+        ("fast_hour", 34, {"crop": 4, "cutout": 12}, []),
+        ("fast_wide", 20, {"crop": 4, "cutout": 8}, [["widths", [96, 320, 320]]]),
+    ],
 )
-def test_fast_recipes_are_the_best_trial_trained_for_longer(recipe, epochs, augmentation):
+def test_fast_recipes_are_the_best_trial_trained_for_longer(recipe, epochs, augmentation, options):
     tried = [
         trial
         for trial in runs.trials()
@@ -160,4 +165,5 @@ def test_fast_recipes_are_the_best_trial_trained_for_longer(recipe, epochs, augm
     frozen = as_recorded(EXPERIMENTS[f"cifar10/fast_cnn/{recipe}"].settings)
     chosen = with_defaults(best["config"])
     augmentation = chosen["augmentation"] | augmentation
-    assert frozen == chosen | {"epochs": epochs, "augmentation": augmentation}
+    changes = {"epochs": epochs, "augmentation": augmentation, "model_options": options}
+    assert frozen == chosen | changes
