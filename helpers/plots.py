@@ -420,21 +420,24 @@ def trials(frame: pd.DataFrame) -> Figure:
     """Draw each trial's validation accuracy, a line a model, as a disc with the trial's number.
 
     `frame` has the columns `model`, `trial` and `validation accuracy`, a row a trial; models stand
-    in order of their best one.
+    in order of their best one. Of discs that would hide each other, every other one is raised.
     """
     column = "validation accuracy"
     _check_columns(frame, ["model", "trial", column])
     best = frame.groupby("model")[column].max().sort_values(ascending=False)
-    figure, axes = _figure(height=0.9 + 0.5 * len(best))
+    figure, axes = _figure(height=0.9 + 0.6 * len(best))
+    disc = 0.03 * np.ptp(frame[column])  # its width, on an axis that holds all trials
     for line, model in enumerate(best.index):
         rows = frame[frame["model"] == model].sort_values(column)
         axes.hlines(line, rows[column].min(), rows[column].max(), color=colour(model), lw=2)
-        for _, row in rows.iterrows():  # the best one last, on top
-            axes.plot(row[column], line, "o", ms=14, color=colour(model), mec="white")
+        last, height = -np.inf, 0.0
+        for _, row in rows.iterrows():
+            is_hidden = row[column] - last < disc
+            last, height = row[column], 0.3 if is_hidden and not height else 0.0
+            place = (row[column], line - height)
+            axes.plot(*place, "o", ms=14, color=colour(model), mec="white")
             text = str(row["trial"])
-            axes.annotate(
-                text, (row[column], line), ha="center", va="center", color="white", fontsize=8
-            )
+            axes.annotate(text, place, ha="center", va="center", color="white", fontsize=8)
     axes.set(xlabel="Validation accuracy", ylim=(len(best) - 0.4, -0.6))
     axes.set_yticks(range(len(best)), [label(model) for model in best.index])
     axes.grid(axis="x")

@@ -168,7 +168,12 @@ TRIAL_6 = Recipe(
     schedule="linear",
     augmentation=FLIP_AND_CROP,
 )
-MATCHED = {"cnn_baseline": TRIAL_6, "vit": TRIAL_2, "hybrid_token": TRIAL_6}
+MATCHED = {
+    "cnn_baseline": TRIAL_6,
+    "resnet20": TRIAL_6,
+    "vit": TRIAL_2,
+    "hybrid_token": TRIAL_6,
+}
 
 
 # Speed, after Jordan 2024 (airbench94 and its Muon variant), the two rates those of the best

@@ -482,6 +482,13 @@ def test_trials_stand_by_number_on_the_line_of_their_model():
     assert placed[0.57, 1] == "7"
 
 
+def test_trials_that_would_hide_each_other_are_raised_in_turn():
+    frame = searched()
+    frame["validation accuracy"] = [0.5, 0.501, 0.502, *np.linspace(0.55, 0.7, 13)]
+    texts = plots.trials(frame).axes[0].texts
+    assert [text.xy[1] for text in texts if text.xy[0] < 0.51] == [1, 0.7, 1]
+
+
 @pytest.mark.parametrize(
     ("number", "rows", "columns"), [(1, 1, 1), (2, 1, 2), (3, 1, 3), (4, 2, 2), (5, 2, 3)]
 )
