@@ -158,6 +158,16 @@ def test_jobs_share_the_cores(children, monkeypatch):
             assert environment[name] == "4"
 
 
+def test_cores_are_those_that_the_process_may_use(monkeypatch):
+    provenance = command_line.provenance
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.setattr(provenance.os, "sched_getaffinity", lambda _: {0, 2, 5}, raising=False)
+    assert provenance.cores() == provenance.threads() == 3
+    monkeypatch.delattr(provenance.os, "sched_getaffinity")
+    monkeypatch.setattr(provenance.os, "cpu_count", lambda: 6)
+    assert provenance.cores() == 6
+
+
 def test_one_failed_run_stops_no_other(empty_study, capsys, monkeypatch):
     trained = []
 

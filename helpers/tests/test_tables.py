@@ -72,6 +72,15 @@ def test_paired_counts_the_images_that_only_one_gets_right():
     assert second[["difference", "low", "high", "p (Holm)"]].tolist() == [0, 0, 0, 1]
 
 
+def test_paired_keeps_two_pairs_of_the_same_models():
+    labels = np.zeros(10, int)
+    weak, strong = Predicted("vit", [0] * 2 + [1] * 8), Predicted("cct", [0] * 10)
+    frame = tables.paired([(weak, strong), (weak, Predicted("cct", [0] * 5 + [1] * 5))], labels)
+    assert list(frame.index) == ["ViT → CCT-2/3x2"] * 2
+    assert frame["difference"].tolist() == pytest.approx([0.8, 0.3])
+    assert frame["p (Holm)"].iloc[0] == pytest.approx(2 * frame["p (McNemar)"].iloc[0])
+
+
 def recorded_run(recipe, seed, test, views=None, minutes=(1.0, 3.0)):
     info = {"data": "cifar10", "macs": 100_000_000, "epochs_run": 2}
     info |= {part: {"accuracy": test} for part in ("validation", "test")}
