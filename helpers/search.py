@@ -37,7 +37,7 @@ def _train_and_record(experiment, trial, target, root):
     try:
         fitted = training.fit(fresh, experiment.settings, split, SEED, experiment.name, resume)
         history = fitted.history.to_dict("records")
-        record["code_version"] = ", then ".join(fitted.code_versions)
+        record["code_version"] = fitted.code_version
     except FloatingPointError:
         history = []  # a result, too: this recipe diverges
     record |= {

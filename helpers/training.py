@@ -33,7 +33,12 @@ class Fitted:
     model: keras.Model
     history: pd.DataFrame
     best_epoch: int
-    code_versions: tuple[str, ...]  # several, if it was interrupted and the code changed
+    code_versions: tuple[str, ...]  # several, if the code changed meanwhile; none without a file
+
+    @property
+    def code_version(self) -> str:
+        """As a record has it."""
+        return ", then ".join(self.code_versions)
 
 
 class MacroRecall(keras.metrics.Metric):
@@ -72,7 +77,8 @@ class Keeper(keras.callbacks.Callback):
         self.settings, self.batches, self.resume = settings, batches, resume
         self.history = []
         self.best = None
-        self.code_versions = (provenance.code_version(),)
+        # Of what is not resumed nothing is recorded, and asking takes two processes of git.
+        self.code_versions = (provenance.code_version(),) if resume else ()
 
     def restore(self) -> None:
         """Go on from the resume file, if there is one; the model must be compiled."""
@@ -305,7 +311,7 @@ def _train_and_record(experiment, seed, target, root):
         "versions": made_with["versions"],
         "hardware": made_with["hardware"],
         "data_sha256": dict(split.data.sha256),
-        "code_version": ", then ".join(fitted.code_versions),
+        "code_version": fitted.code_version,
         **scores,
     }
     run = runs.write(info, fitted.history, predictions, plain.save_weights, root)
