@@ -270,6 +270,29 @@ def paired_bootstrap_interval(
     return _percentile_interval(difference, images, resamples, confidence, seed)
 
 
+def interaction(
+    statistic: Statistic,
+    first: tuple[ArrayLike, ArrayLike],
+    second: tuple[ArrayLike, ArrayLike],
+    labels: ArrayLike,
+) -> tuple[float, float, float]:
+    """Return how much larger a difference is in a second setting: (value, low, high).
+
+    `first` and `second` are the predictions (a, b) of two models in either setting. The value is
+    the statistic of b minus that of a in the second, less the same in the first; the ends are
+    those of `paired_bootstrap_interval`, all four on the same resampled images.
+    """
+    size = 1 + max(np.max(predictions) for predictions in (*first, *second))
+
+    def difference(both: np.ndarray, labels: np.ndarray) -> float:
+        return statistic(both % size, labels) - statistic(both // size, labels)
+
+    # Both predictions of a setting in one number, so that they are resampled together.
+    one, other = (size * np.asarray(a) + np.asarray(b) for a, b in (first, second))
+    low, high = paired_bootstrap_interval(difference, one, other, labels)
+    return difference(other, np.asarray(labels)) - difference(one, np.asarray(labels)), low, high
+
+
 def mcnemar(
     predictions_a: ArrayLike, predictions_b: ArrayLike, labels: ArrayLike
 ) -> dict[str, int | float]:

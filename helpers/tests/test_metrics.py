@@ -37,6 +37,20 @@ def accuracy(predictions, labels):
     return float(np.mean(predictions == labels))
 
 
+def test_interaction_is_the_difference_of_differences():
+    generator = np.random.default_rng(0)
+    labels = generator.integers(4, size=400)
+    noisy = [np.where(generator.random(400) < p, labels, 3 - labels) for p in (0.5, 0.6, 0.4, 0.9)]
+    weak, strong, weaker, stronger = noisy
+    score = [accuracy(predictions, labels) for predictions in noisy]
+    value, low, high = metrics.interaction(accuracy, (weak, strong), (weaker, stronger), labels)
+    assert value == pytest.approx((score[3] - score[2]) - (score[1] - score[0]))
+    assert low < value < high
+    assert low > 0
+    same = metrics.interaction(accuracy, (weak, strong), (weak, strong), labels)
+    assert same == (0, 0, 0)
+
+
 def test_temperature_undoes_a_scale():
     logits, labels = random_logits(images=2000)
     own = metrics.temperature(logits, labels)
