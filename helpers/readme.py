@@ -31,11 +31,12 @@ def with_results(text: str) -> str:
 
 
 def results() -> pd.DataFrame:
-    """A row an experiment, test scores as mean over its seeds."""
-    frame = tables.all_runs()
+    """A row an experiment, test scores as mean over its seeds; controls are left out."""
     rows = []
-    for _, group in frame.groupby("experiment", sort=False):
+    for _, group in tables.all_runs().groupby("experiment", sort=False):
         first = group.iloc[0]
+        if data.VARIANTS[first["data"]].permuted:  # there was nothing to learn
+            continue
         percent = 100 * group["accuracy"]
         accuracy = f"{percent.mean():.2f}"
         if len(group) > 1:
@@ -131,8 +132,8 @@ def _scarcity(model, labels):
 
 
 def _explanations():
-    gain = pd.read_csv(config.FIGURES / "06_grad_cam" / "deletion_gain.csv")
-    gain = gain[(gain["method"] == "Grad-CAM") & (gain["reference"] == "Centre Gaussian")]
+    gain = tables.gains("Grad-CAM", "deletion, blur")
+    gain = gain[gain["reference"] == "centre"]
     words = [
         f"{plots.label(row.model)} {row.gain:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
         for row in gain.itertuples()

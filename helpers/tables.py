@@ -25,6 +25,9 @@ SEARCHED_SETTINGS = [
 ]
 
 
+AUDIT = ("faithfulness", "curves", "sanity")  # the tables that `helpers.audit` writes
+
+
 def save(frame: pd.DataFrame, name: str, digits: int = 4) -> pd.DataFrame:
     """Write a table to `figures/<name>.csv` and `.md`, rounded, and return it as written."""
     frame = frame.round(digits)
@@ -139,6 +142,35 @@ def speed(pattern: str, root: Path | None = None) -> pd.DataFrame:
         }
     rows = dict(sorted(rows.items(), key=lambda item: item[1]["PFLOP"]))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("experiment")
+
+
+def audit(table: str) -> pd.DataFrame:
+    """One of `AUDIT`, the tests of the recorded models' explanations.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    path = audit_file(table)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: run python -m helpers faithfulness")
+    return pd.read_csv(path)
+
+
+def audit_file(table: str) -> Path:
+    """Where one of `AUDIT` is kept."""
+    return config.FIGURES / "06_grad_cam" / f"{table}.csv"
+
+
+def gains(method: str, score: str) -> pd.DataFrame:
+    """How far a method of explanation beats maps that know nothing, over all images, by a test.
+
+    A row a model and reference, `random` or `centre`: `gain`, above 0 where the method is better,
+    and its 95 % interval `low` to `high`.
+    """
+    rows = audit("faithfulness")
+    return rows[
+        (rows["method"] == method) & (rows["score"] == score) & (rows["predictions"] == "all")
+    ]
 
 
 def scores(chosen: Sequence[runs.Run]) -> pd.DataFrame:

@@ -138,6 +138,19 @@ def test_prepare_thins_out_then_splits(sample, variant, train, val):
     np.testing.assert_array_equal(split.x_val, sample.x_train[split.val_index])
 
 
+def test_permuted_labels_are_those_of_other_images(sample):
+    plain = data.prepare("cifar10", seed=0, data=sample)
+    permuted = data.prepare("cifar10-permuted", seed=0, data=sample)
+    np.testing.assert_array_equal(permuted.train_index, plain.train_index)
+    np.testing.assert_array_equal(permuted.y_val, plain.y_val)
+    assert np.bincount(permuted.y_train).tolist() == [180] * 10
+    assert 0.05 < (permuted.y_train == plain.y_train).mean() < 0.15  # a tenth, by chance
+    again = data.prepare("cifar10-permuted", seed=0, data=sample)
+    np.testing.assert_array_equal(again.y_train, permuted.y_train)
+    other = data.prepare("cifar10-permuted", seed=1, data=sample)
+    assert (other.data.y_train != permuted.data.y_train).any()
+
+
 def test_prepare_loads_the_variant_s_source(monkeypatch, sample):
     asked = []
     monkeypatch.setattr(data, "load", lambda name: asked.append(name) or sample)
