@@ -37,6 +37,7 @@ OTHER_LAYERS = {  # a finer map than the default layer's; of transformers, what 
     "cct": "block2_norm1",
 }
 OTHER_LAYER = "Grad-CAM, other layer"
+CONTROLLED = ("Grad-CAM", "Occlusion")  # also compared with their own maps of other images
 RESAMPLES = 2000
 CHECKED = 200  # images of the sanity checks
 DEPTHS = 6  # steps from the last layer to all of them
@@ -128,9 +129,11 @@ def faithfulness_of(subject: Subject) -> tuple[list[dict], list[dict]]:
 
     Returns:
         Rows by method, score, subset of the images (`all`, `correct` or `wrong` predictions) and
-        reference (`random` noise on the method's own grid, or the `centre`): the number of images
-        and of dead maps, which are left out; the mean score; the mean gain over the reference on
-        the same images, with the 95 % percentile interval of a bootstrap over them.
+        reference (`random` noise on the method's own grid, the `centre`, or, of `CONTROLLED`, the
+        method's map of some `other image`, as rough, as bright and as central): the number of
+        images and of dead maps, which are left out; the mean score; the mean gain over the
+        reference on the same images, with the 95 % percentile interval of a bootstrap over them
+        and the p-value of a t-test.
         And rows of the mean curves of deletion and insertion, over the images with a map, by
         method, score and share of the pixels.
     """
@@ -154,11 +157,17 @@ def faithfulness_of(subject: Subject) -> tuple[list[dict], list[dict]]:
             continue
         scores, followed = _scored(subject, values, alive)
         curves += _curve_rows(subject.name, method, followed)
-        for (score, found), (subset, wanted), (name, key) in product(
-            scores.items(), subsets.items(), (("random", grid), ("centre", "centre"))
+        blind = {
+            name: {score: found[alive] for score, found in of_reference[key][0].items()}
+            for name, key in (("random", grid), ("centre", "centre"))
+        }
+        if method in CONTROLLED:
+            blind["other image"], _ = _scored(subject, of_other_images(values), alive)
+        for (score, found), (subset, wanted), (name, of_blind) in product(
+            scores.items(), subsets.items(), blind.items()
         ):
             within = wanted[alive]
-            gains = faithfulness.gain(score, found, of_reference[key][0][score][alive])[within]
+            gains = faithfulness.gain(score, found, of_blind[score])[within]
             rows.append(
                 {
                     "model": subject.name,
@@ -172,6 +181,7 @@ def faithfulness_of(subject: Subject) -> tuple[list[dict], list[dict]]:
                     "gain": gains.mean(),
                 }
                 | dict(zip(("low", "high"), _interval(gains), strict=True))
+                | {"p": stats.ttest_1samp(gains, 0).pvalue if gains.any() else 1.0}
             )
     for key, (_, followed) in of_reference.items():
         title = "Centre Gaussian" if key == "centre" else f"Random map, {key[0]} x {key[1]}"
@@ -192,6 +202,8 @@ def sanity_of(subject: Subject) -> list[dict]:
       tells classes apart.
     - `another seed`: the same recipe from other weights and on another split; should be high.
     - `shifted`: the image moved by `SHIFT` pixels to the right and down; should be high.
+    - `another image`: the map of some other image, of the class predicted there: what maps have
+      in common whatever they show, the floor for all other checks.
 
     Returns:
         Rows by method, check and step: mean and quartiles of Spearman's correlation over the
@@ -202,6 +214,12 @@ def sanity_of(subject: Subject) -> list[dict]:
     trained = {name: method(model, images, labels) for name, method in methods.items()}
     rows = []
 
+    def enter(name, check, step, original, maps):
+        rows.append(
+            {"model": subject.name, "method": name, "check": check, "step": step}
+            | _summary(faithfulness.rank_correlation(original, maps))
+        )
+
     def compare(check, step, changed, images=images, labels=labels, cut=np.s_[:]):
         for name, method in methods.items():
             try:
@@ -209,10 +227,7 @@ def sanity_of(subject: Subject) -> list[dict]:
             except explain.NoGradient:
                 maps = np.full_like(trained[name], np.nan)
             original = _moved(trained[name]) if check == "shifted" else trained[name]
-            rows.append(
-                {"model": subject.name, "method": name, "check": check, "step": step}
-                | _summary(faithfulness.rank_correlation(original[cut], maps[cut]))
-            )
+            enter(name, check, step, original[cut], maps[cut])
 
     for share, changed in drawn_anew(subject):
         compare("layers drawn anew", share, changed)
@@ -227,7 +242,17 @@ def sanity_of(subject: Subject) -> list[dict]:
     if subject.run.name in OTHER_SEED:
         other = runs.read(subject.run.name, SEED + 1)
         compare("another seed", 1.0, training.load_model(other))
+    for name, maps in trained.items():
+        enter(name, "another image", 1.0, maps, of_other_images(maps))
     return rows
+
+
+def of_other_images(maps: np.ndarray) -> np.ndarray:
+    """The same maps (N, H, W), each in the place of another one; dead ones stay."""
+    order = np.random.default_rng(SEED).permutation(np.flatnonzero(~explain.is_dead(maps)))
+    swapped = maps.copy()
+    swapped[order] = maps[np.roll(order, 1)]
+    return swapped
 
 
 def drawn_anew(subject: Subject) -> Iterator[tuple[float, keras.Model]]:

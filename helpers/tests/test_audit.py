@@ -6,6 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 
 from helpers import __main__ as command_line
 from helpers import audit, config, explain, faithfulness, runs, tables, training
@@ -47,7 +48,9 @@ def test_each_method_score_subset_and_reference_has_a_row(rows):
     scores, _ = rows
     counts = scores.groupby(["method", "score", "predictions", "reference"]).size()
     assert (counts == 1).all()
-    assert len(scores) == 2 * 7 * 3 * 2
+    assert len(scores) == 2 * 7 * 3 * 2 + 7 * 3  # other images' for Grad-CAM alone
+    others = scores[scores["reference"] == "other image"]
+    assert set(others["method"]) == {"Grad-CAM"}
     assert set(scores["method"]) == {"Grad-CAM", audit.OTHER_LAYER}
     of = scores.set_index(["method", "score", "reference", "predictions"])["images"].unstack()
     assert (of["correct"] + of["wrong"] == of["all"]).all()
@@ -75,6 +78,18 @@ def test_gain_is_that_of_the_same_images(subject, rows):
     assert row["mean"] == pytest.approx(area["Grad-CAM"].mean(), rel=1e-5)
     # The noise's equal pixels, of which there are next to none, may go in another order.
     assert row["gain"] == pytest.approx((area["noise"] - area["Grad-CAM"]).mean(), abs=1e-3)
+    of_others = faithfulness.area_under(
+        faithfulness.deletion_curve(
+            subject.model, subject.images, subject.labels, audit.of_other_images(maps)
+        )
+    )
+    other = scores.query(
+        "method == 'Grad-CAM' and score == 'deletion, mean' and predictions == 'all' "
+        "and reference == 'other image'"
+    ).iloc[0]
+    gains = of_others - area["Grad-CAM"]
+    assert other["gain"] == pytest.approx(gains.mean(), abs=1e-5)
+    assert other["p"] == pytest.approx(stats.ttest_1samp(gains, 0).pvalue, rel=1e-2)
     curve = curves.query("method == 'Grad-CAM' and score == 'deletion, mean'")
     assert curve["share"].tolist() == pytest.approx(np.linspace(0, 1, faithfulness.STEPS + 1))
     mean = faithfulness.area_under(curve["probability"].to_numpy()[None])[0]
@@ -136,6 +151,8 @@ def test_sanity_checks_compare_what_they_say(subject, monkeypatch):
     of = found.set_index(["method", "check", "step"])["mean"].sort_index()
     assert of["pixels", "shifted", 1.0] == pytest.approx(1)
     assert of["pixels", "another class", 1.0] == pytest.approx(1)
+    assert -1 < of["pixels", "another image", 1.0] < 0.9
+    assert of["weights", "another image", 1.0] == pytest.approx(1)
     assert of["label", "another class", 1.0] < 0.9  # odd and even classes are opposed
     assert of["label", "another seed", 1.0] == pytest.approx(1)
     assert of["weights", "another seed", 1.0] == of["weights", "labels permuted", 1.0]
@@ -169,6 +186,17 @@ def test_dead_maps_are_left_out_and_counted(subject, monkeypatch):
     ]
     expected = (gains[0][0]["ROAD"] - gains[1][0]["ROAD"]).mean()
     assert of.loc["all", "gain"] == pytest.approx(expected, abs=5e-3)  # other noise is filled in
+
+
+def test_every_living_map_is_in_the_place_of_another():
+    maps = explain.random_maps(6, (8, 8))
+    maps[[1, 4]] = np.nan
+    swapped = audit.of_other_images(maps)
+    np.testing.assert_array_equal(explain.is_dead(swapped), explain.is_dead(maps))
+    where = {m.tobytes(): number for number, m in enumerate(maps)}
+    came_from = [where[m.tobytes()] for m in swapped[[0, 2, 3, 5]]]
+    assert sorted(came_from) == [0, 2, 3, 5]
+    assert all(a != b for a, b in zip(came_from, [0, 2, 3, 5], strict=True))
 
 
 def test_a_shift_repeats_the_first_rows_and_columns():
@@ -219,13 +247,13 @@ def test_recorded_tables_are_whole(recorded):
         expected = {*explain.METHODS, audit.OTHER_LAYER}
         expected -= set() if has_attention else set(explain.OF_ATTENTION)
         assert set(of_model["method"]) == expected
-        assert len(of_model) == len(expected) * 7 * 3 * 2
+        assert len(of_model) == (2 * len(expected) + len(audit.CONTROLLED)) * 7 * 3
     everything = table[table["predictions"] == "all"]
     assert (everything["images"] + everything["dead"] == 1000).all()
     assert (table["gain"].between(table["low"], table["high"])).all()
     assert set(recorded["curves"]["model"]) == set(recorded["sanity"]["model"]) == set(MODELS)
     for model, of_model in recorded["sanity"].groupby("model"):
-        expected = {"layers drawn anew", "another class", "shifted"}
+        expected = {"layers drawn anew", "another class", "shifted", "another image"}
         expected |= (
             {"another seed"} if any(f"/{model}/" in name for name in audit.OTHER_SEED) else set()
         )
