@@ -6,6 +6,7 @@ images, in about half an hour on two cores, and writes its three tables.
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import product
 
 import numpy as np
@@ -15,6 +16,7 @@ from scipy import stats
 from helpers import data, explain, faithfulness, places, runs, tables, training
 from helpers.backend import keras
 from helpers.experiments import EXPERIMENTS
+from helpers.models.fast import Whitening
 
 SEED = 0
 RUNS = (
@@ -69,6 +71,8 @@ def run() -> None:
     Raises:
         FileNotFoundError: one of them, or a run that they are compared with, is not recorded.
     """
+    for name in (*OTHER_SEED, *PERMUTED.values()):
+        runs.read(name, SEED + 1)  # what is missing should not be missed after half an hour
     found = {table: [] for table in tables.AUDIT}
     for name in RUNS:
         subject = subject_of(runs.read(name, SEED))
@@ -113,19 +117,21 @@ def maps_of(subject: Subject) -> dict[str, tuple[np.ndarray, tuple[int, int]]]:
     if attention:
         tokens = places.grid(model, attention[-1].input)[:2]
         grids |= dict.fromkeys(explain.OF_ATTENTION, tokens)
+    methods = explain.methods(model)
     found = {
-        name: (method(model, images, labels), grids.get(name, places.grid_size(model)))
-        for name, method in explain.methods(model).items()
+        name: (_maps(method, model, images, labels), grids.get(name, places.grid_size(model)))
+        for name, method in methods.items()
     }
-    found[OTHER_LAYER] = (
-        explain.grad_cam(model, images, labels, other),
-        places.grid_size(model, other),
-    )
+    finer = partial(explain.grad_cam, layer=other)
+    found[OTHER_LAYER] = _maps(finer, model, images, labels), places.grid_size(model, other)
     return found
 
 
 def faithfulness_of(subject: Subject) -> tuple[list[dict], list[dict]]:
     """How much better the maps of each method are than maps that know nothing of the model.
+
+    Scores of methods on different grids cannot be compared, as noise strewn over single pixels
+    already harms a prediction more than coarse noise: gains over noise on the own grid can.
 
     Returns:
         Rows by method, score, subset of the images (`all`, `correct` or `wrong` predictions) and
@@ -195,8 +201,8 @@ def sanity_of(subject: Subject) -> list[dict]:
     Checks, each against the maps of the trained model for the class that it predicts:
 
     - `layers drawn anew` (Adebayo et al. 2018, section 3.1, cascading): `step` is the share of
-      layers with trained weights, norms among them, that got those of a fresh start, from the
-      logits down; should fall.
+      layers with weights, norms and their statistics among them, that got those of a fresh start,
+      from the logits down; should fall.
     - `labels permuted` (section 4): the same model, trained on permuted labels; should be low.
     - `another class`: the one that the model holds second likeliest; the lower, the better a map
       tells classes apart.
@@ -211,7 +217,7 @@ def sanity_of(subject: Subject) -> list[dict]:
     """
     model, images, labels = subject.model, subject.images, subject.labels
     methods = explain.methods(model)
-    trained = {name: method(model, images, labels) for name, method in methods.items()}
+    trained = {name: _maps(method, model, images, labels) for name, method in methods.items()}
     rows = []
 
     def enter(name, check, step, original, maps):
@@ -222,10 +228,7 @@ def sanity_of(subject: Subject) -> list[dict]:
 
     def compare(check, step, changed, images=images, labels=labels, cut=np.s_[:]):
         for name, method in methods.items():
-            try:
-                maps = method(changed, images, labels)
-            except explain.NoGradient:
-                maps = np.full_like(trained[name], np.nan)
+            maps = _maps(method, changed, images, labels)
             original = _moved(trained[name]) if check == "shifted" else trained[name]
             enter(name, check, step, original[cut], maps[cut])
 
@@ -256,7 +259,7 @@ def of_other_images(maps: np.ndarray) -> np.ndarray:
 
 
 def drawn_anew(subject: Subject) -> Iterator[tuple[float, keras.Model]]:
-    """The model with more and more of its layers, from the last, as they were before training.
+    """The model with more and more of its layers, from the last, as before any training.
 
     Yields:
         The share of layers with weights that are drawn anew, and the model, always the same one.
@@ -264,8 +267,10 @@ def drawn_anew(subject: Subject) -> Iterator[tuple[float, keras.Model]]:
     experiment = EXPERIMENTS[subject.run.name]
     settings = replace(experiment.settings, precision="float32")
     fresh = training.new_model(replace(experiment, settings=settings), SEED + 1)
-    # What is never trained, as the whitening of fast_cnn, stays.
-    weighted = [layer for layer in fresh.layers if layer.trainable_weights][::-1]
+    # The whitening of fast_cnn, which is computed and never trained, stays.
+    weighted = [
+        layer for layer in fresh.layers if layer.weights and not isinstance(layer, Whitening)
+    ][::-1]
     initial = [layer.get_weights() for layer in weighted]
     fresh.set_weights(subject.model.get_weights())
     done = 0
@@ -274,6 +279,14 @@ def drawn_anew(subject: Subject) -> Iterator[tuple[float, keras.Model]]:
             layer.set_weights(weights)
         done = depth
         yield depth / len(weighted), fresh
+
+
+def _maps(method, model, images, labels):
+    """A method's maps, all of them dead where there is no gradient."""
+    try:
+        return method(model, images, labels)
+    except explain.NoGradient:
+        return np.full(images.shape[:3], np.nan, np.float32)
 
 
 def _scored(subject, maps, alive):

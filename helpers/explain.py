@@ -1,7 +1,8 @@
 """What a model looks at: maps of relevance, by the common methods, all asked for in one way.
 
-`method(model, images, labels)` takes a model from pixels to logits, its own input, uint8
-(N, H, W, 3), and the class to explain, one int for all or (N,).  It gives float32 (N, H, W): high
+`method(model, images, labels)` takes a functional Keras model from pixels to logits, whose layers
+are called once each; its own input, uint8 (N, H, W, 3); and the class to explain, one int for all
+or (N,).  It gives float32 (N, H, W): high
 where the method finds the image relevant to that class.  Magnitudes are kept, `normalise` scales
 them for display.  A map that says nothing, because it is zero everywhere or not finite, is NaN:
 count such dead maps and leave them out.  How far a map can be trusted, `helpers.faithfulness`
@@ -9,7 +10,7 @@ measures.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import ndimage, spatial, special
@@ -256,9 +257,10 @@ def attention_rollout(
 
     The heads' mean of each block, plus the identity for the skip connection, with rows that sum
     to 1 again; the product over the blocks says what each token is made of.  The tokens are then
-    read out as the model does: the class token's row, or the mean of the rows, or (`cct`) their
-    mean by the image's own pooling weights.  MLPs are not seen, and neither is the class: labels
-    are taken, as by all methods, and change nothing.
+    read out as this study's models do: the class token's row, or the mean of the rows, or (`cct`)
+    their mean by the image's own pooling weights.  MLPs are not seen, nor is a convolutional branch
+    beside the blocks (`hybrid_dual`), nor the class: labels are taken, as by all methods, and
+    change nothing.
 
     Returns:
         float32 (N, H, W); before enlarging, a map sums to 1, less what the class token holds.
@@ -366,7 +368,10 @@ def centre_gaussian(shape: tuple[int, int] = (32, 32), sigma: float = 8.0) -> np
 
 
 def random_maps(
-    count: int, shape: tuple[int, int] = (32, 32), seed: int = 0, grid: tuple[int, int] = (8, 8)
+    count: int,
+    shape: tuple[int, int] = (32, 32),
+    seed: int | Sequence[int] = 0,
+    grid: tuple[int, int] = (8, 8),
 ) -> np.ndarray:
     """Maps (count, H, W) of uniform noise, as coarse and as enlarged as a method's own maps.
 
@@ -386,6 +391,7 @@ def mean_colour(images: np.ndarray) -> np.ndarray:
 
 def checked(model, images, labels=None, maps=None):
     """The images, a label for each and the maps, or ValueError with the fix."""
+    _check_model(model)
     images, size = np.asarray(images), model.input_shape[1:]
     if images.dtype != np.uint8 or images.shape[1:] != size or len(images) == 0:
         raise ValueError(
@@ -418,6 +424,24 @@ def checked(model, images, labels=None, maps=None):
     return images, labels, maps
 
 
+def _check_model(model):
+    nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
+    last = model.layers[-1]
+    if isinstance(model, keras.Sequential) or not hasattr(model, "inputs"):
+        problem = "is not functional: build it as keras.Model(inputs, outputs)"
+    elif isinstance(model.input, (list, dict)) or isinstance(model.output, (list, dict)):
+        problem = "has lists or several inputs or outputs: build it with one tensor each"
+    elif nested:
+        problem = f"has models for layers, {', '.join(nested)}: call their layers one by one"
+    elif isinstance(last, keras.layers.Softmax) or (
+        getattr(last, "activation", None) in (keras.activations.softmax, keras.activations.sigmoid)
+    ):
+        problem = f"ends in probabilities, layer {last.name!r}: take its logits, without activation"
+    else:
+        return
+    raise ValueError(f"model {model.name!r} {problem}")
+
+
 class _Reader:
     """How a model's logits read its tokens, with the tensors that this takes."""
 
@@ -428,7 +452,7 @@ class _Reader:
         grid = places.grid(model, layers[-1].input)
         if grid is None:
             raise ValueError(
-                f"the {tokens} tokens of model {model.name!r} are no square of patches: look at "
+                f"the {tokens} tokens of model {model.name!r} are no grid of patches: look at "
                 "attention_weights instead"
             )
         self.grid, self.poolings, self.blocks = grid, poolings, len(layers)
@@ -514,7 +538,7 @@ def _infer(model, images):
 
 
 def _numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
+    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
 
 
 def _enlarge(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:

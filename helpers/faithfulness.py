@@ -110,7 +110,7 @@ def road_curve(
     """
     images, labels, maps = checked(model, images, labels, maps)
     pixels = maps[0].size
-    if not shares or not all(0 < round(share * pixels) < pixels for share in shares):
+    if len(shares) == 0 or not all(0 < round(share * pixels) < pixels for share in shares):
         raise ValueError(
             f"shares are {shares}: pass numbers above 0 and below 1, which take away at least one "
             f"of {pixels} pixels and leave one"
@@ -130,7 +130,8 @@ def masked_change(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Average drop and increase (Chattopadhay et al. 2018, section 4.1), image by image.
 
-    The image is dimmed by its map, scaled to [0, 1]: what is irrelevant becomes black.
+    The image is dimmed by its map, cut at zero and scaled to [0, 1]: what is irrelevant becomes
+    black.  So a map that stays bright over much of the image loses little, wherever it points.
 
     Returns:
         Two arrays (N,): the share of the class's probability that is lost, 0 where it rises; and
@@ -140,9 +141,11 @@ def masked_change(
         ValueError: unfit images, labels or maps.
     """
     images, labels, maps = checked(model, images, labels, maps)
-    dimmed = np.rint(images * normalise(maps)[..., None]).astype(np.uint8)
+    dimmed = np.rint(images * normalise(np.maximum(maps, 0))[..., None]).astype(np.uint8)
     before, after = (_probability(model, x, labels) for x in (images, dimmed))
-    return np.maximum(before - after, 0) / before, (after > before).astype(float)
+    lost = np.maximum(before - after, 0)
+    drop = np.divide(lost, before, out=np.zeros_like(lost), where=before > 0)
+    return drop, (after > before).astype(float)
 
 
 def scores(
@@ -219,14 +222,15 @@ def _probability(model, images, labels):
 def _ranks(maps, seed):
     """The place of each pixel (N, H, W) in the order of relevance, 0 the first to go."""
     shape = maps.shape[1:]
-    chance = random_maps(len(maps), shape, seed, tuple(min(8, side) for side in shape))
+    # Other noise than that of the same seed which a method may be compared with.
+    chance = random_maps(len(maps), shape, (seed, 1), tuple(min(8, side) for side in shape))
     order = np.lexsort((chance.reshape(len(maps), -1), -maps.reshape(len(maps), -1)), axis=1)
     return np.argsort(order, axis=1).reshape(maps.shape)
 
 
 def _blurred(images):
     """A Gaussian of an eighth of the image's side: the colours stay, the object goes."""
-    sigma = images.shape[1] / 8
+    sigma = min(images.shape[1:3]) / 8
     blurred = ndimage.gaussian_filter(images.astype(float), (0, sigma, sigma, 0), mode="nearest")
     return np.rint(blurred).astype(np.uint8)
 
@@ -234,7 +238,7 @@ def _blurred(images):
 def _imputed(image, removed, rng):
     """The image with what is removed, bool (H, W), solved for from what is left."""
     between, total = _neighbours(*removed.shape)
-    gone, pixels = removed.ravel(), image.reshape(-1, 3).astype(float)
+    gone, pixels = removed.ravel(), image.reshape(removed.size, -1).astype(float)
     own = sparse.diags_array(total[gone]) - between[gone][:, gone]
     solved = splu(own.tocsc()).solve(between[gone][:, ~gone] @ pixels[~gone])
     # The noise of the paper's own experiments, a hundredth of the range.

@@ -55,7 +55,8 @@ def _values_and_gradients(model, images, labels, of_input):
 
     def run(pixels):
         *values, logits = keras.tree.flatten(model(pixels, training=False))
-        return [pixels] if of_input else values, keras.ops.sum(logits * chosen)
+        score = keras.ops.sum(keras.ops.cast(logits, "float32") * chosen)
+        return [pixels] if of_input else values, score
 
     backend = keras.backend.backend()
     if backend == "tensorflow":

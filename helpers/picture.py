@@ -9,6 +9,8 @@ from helpers import explain, metrics, plots, training
 from helpers.data import CIFAR10_CLASSES, VARIANTS
 from helpers.runs import Run
 
+EIGHT_BITS = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr", "LAB", "HSV")
+
 
 def draw(path: Path, run: Run, file: Path, label: str | None = None) -> str:
     """Draw the maps of one picture, for one class, by every method that the model allows.
@@ -31,6 +33,8 @@ def draw(path: Path, run: Run, file: Path, label: str | None = None) -> str:
         raise ValueError(f"{run.name} knows other classes than CIFAR-10's: choose cifar10/...")
     if label is not None and label not in classes:
         raise ValueError(f"unknown class {label!r}: choose from {', '.join(classes)}")
+    if file.resolve() == path.resolve():
+        raise ValueError(f"{file} is the picture itself: choose another name for the drawing")
     if file.suffix.lower() != ".png":
         raise ValueError(f"{file}: choose a name that ends in .png")
     model = training.load_model(run)
@@ -63,7 +67,14 @@ def read(path: Path, size: tuple[int, int] = (32, 32)) -> np.ndarray:
     """
     try:
         with Image.open(path) as picture:
+            if picture.mode not in EIGHT_BITS:
+                raise ValueError(
+                    f"{path} has more than 8 bits a colour (mode {picture.mode}): save it with 8"
+                )
             upright = ImageOps.exif_transpose(picture).convert("RGB")
-    except Image.UnidentifiedImageError:
+    except (OSError, Image.DecompressionBombError, SyntaxError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # there is no such file, or no right to read it
+        # Damage is an OSError without a number, or a syntax error in Pillow's words.
         raise ValueError(f"{path} is no picture that can be read: pass a PNG or JPEG") from None
     return np.asarray(ImageOps.fit(upright, size[::-1], Image.Resampling.LANCZOS))

@@ -1,4 +1,4 @@
-"""Where in a model's layers the places of an image are kept: feature maps and squares of tokens."""
+"""Where in a model's layers the places of an image are kept: feature maps and grids of tokens."""
 
 import math
 from typing import NamedTuple
@@ -73,22 +73,22 @@ def target(model: keras.Model, name: str | None = None) -> keras.layers.Layer:
 def grid(model: keras.Model, tensor) -> Grid | None:
     """The places that a tensor of the model has.
 
-    None where it is neither a feature map (N, rows, columns, C) nor a square of tokens (N, T, D),
-    with or without a class token.
+    None where it is neither a feature map (N, rows, columns, C) nor a grid of tokens (N, T, D),
+    with or without a class token, in the proportions of the input.
     """
-    first = 0
     if len(tensor.shape) == 4:
         rows, columns = tensor.shape[1:3]
-    elif len(tensor.shape) == 3:
-        tokens = tensor.shape[1]
-        if math.isqrt(tokens) ** 2 != tokens:
-            first = 1
-        rows = columns = math.isqrt(tokens - first)
-        if first and (rows**2 != tokens - 1 or not _has_class_token(model, tensor)):
-            return None
-    else:
+        return Grid(rows, columns, 0) if rows * columns > 1 else None
+    if len(tensor.shape) != 3:
         return None
-    return Grid(rows, columns, first) if rows * columns > 1 else None
+    height, width = model.input_shape[1:3]
+    # Behind a class token there may still be tensors without it.
+    for first in (1, 0) if _has_class_token(model, tensor) else (0,):
+        tokens = tensor.shape[1] - first
+        rows = round(math.sqrt(tokens * height / width))
+        if tokens > 1 and rows and rows * round(rows * width / height) == tokens:
+            return Grid(rows, tokens // rows, first)
+    return None
 
 
 def attention_layers(model: keras.Model) -> list[AttentionWeights]:
@@ -101,14 +101,19 @@ def required_attention(model: keras.Model) -> list[AttentionWeights]:
     layers = attention_layers(model)
     if not layers:
         raise ValueError(
-            f"model {model.name!r} has no attention: choose a transformer, or use grad_cam"
+            f"model {model.name!r} has no AttentionWeights layer, which alone shows its attention: "
+            "choose a transformer of this study, or use grad_cam"
         )
     return layers
 
 
 def _advice(model):
     usable = [layer.name for layer in model.layers if _is_usable(model, layer)]
-    return f"choose from {', '.join(usable)}" if usable else "choose another model"
+    return (
+        f"choose from {', '.join(usable)}"
+        if usable
+        else "choose a model with feature maps that come after a weight with trainable = True"
+    )
 
 
 def _is_usable(model, layer):

@@ -591,12 +591,14 @@ def heatmaps(
     row_titles: Sequence[str] | None = None,
     alpha: float = 0.5,
     captions: Mapping[str, Sequence[str]] | None = None,
+    own_scale: bool = True,
 ) -> Figure:
     """Draw a row for each image: the image itself, then each method's map over it in grey.
 
     `images` are uint8 (N, H, W, 3), `maps` float (N, H, W) by column title. Each map is scaled to
-    [0, 1] by its own minimum and maximum; one that is constant becomes 0, one that is NaN leaves
-    the grey image. `captions` has a text below each image's map, by column title.
+    [0, 1] by its own minimum and maximum, or, without `own_scale`, is in [0, 1] already; one that
+    is constant becomes 0, one that is NaN leaves the grey image. `captions` has a text below each
+    image's map, by column title.
     """
     _check_images(images)
     row_titles = _entries("row_titles", row_titles, len(images), "image")
@@ -621,7 +623,8 @@ def heatmaps(
     for row, image in zip(range(len(images)), images, strict=True):
         _show(grid[row, 0], image)
         for axes, (title, values) in zip(grid[row, 1:], maps.items(), strict=True):
-            _overlay(axes, image, _unit_range(values[row]), Normalize(0, 1), alpha)
+            shown = _unit_range(values[row]) if own_scale else values[row]
+            _overlay(axes, image, shown, Normalize(0, 1), alpha)
             if title in captions:
                 axes.set_xlabel(captions[title][row], fontsize=caption_size, labelpad=2)
     for axes, title in zip(grid[0], titles, strict=True):

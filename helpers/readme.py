@@ -139,6 +139,6 @@ def _explanations():
         for row in gain.itertuples()
     ]
     return (
-        "**Grad-CAM against a map that is always centred**, gain in deletion AUC, above 0 is "
-        f"better: {', '.join(words)}."
+        "**Grad-CAM against a map that is always centred**, gain in area under the deletion curve "
+        f"(pixels blurred), above 0 is better: {', '.join(words)}."
     )

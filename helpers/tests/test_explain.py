@@ -695,13 +695,84 @@ def test_a_single_cell_is_no_map():
     ],
 )
 def test_a_model_without_attention_is_refused(function):
-    with pytest.raises(ValueError, match="'contrast' has no attention: choose a transformer"):
+    with pytest.raises(ValueError, match="'contrast' has no AttentionWeights layer"):
         function(contrast(), IMAGES)
     with pytest.raises(ValueError, match="pass uint8"):
         function(transformer(), IMAGES)
 
 
-def test_rollout_refuses_tokens_that_are_no_square():
+def two_outputs():
+    model = contrast()
+    return keras.Model(model.input, [model.output, model.output], name="two")
+
+
+def one_input_in_a_list():
+    model = contrast()
+    return keras.Model([model.input], model.output, name="listed")
+
+
+def nested():
+    inputs = keras.Input((4, 4, 3), dtype="uint8")
+    return keras.Model(inputs, layers.Dense(2)(contrast()(inputs)), name="outer")
+
+
+def ends_in(layer):
+    model = contrast()
+    return keras.Model(model.input, layer(model.output), name="probable")
+
+
+@pytest.mark.parametrize(
+    ("build_model", "message"),
+    [
+        (lambda: keras.Sequential([layers.Input((4, 4, 3)), layers.Flatten()]), "not functional"),
+        (two_outputs, "'two' has lists or several inputs or outputs"),
+        (one_input_in_a_list, "'listed' has lists"),
+        (nested, "'outer' has models for layers, contrast: call their layers"),
+        (lambda: ends_in(layers.Softmax(name="p")), "ends in probabilities, layer 'p'"),
+        (lambda: ends_in(layers.Dense(2, "softmax", name="q")), "probabilities, layer 'q'"),
+        (lambda: ends_in(layers.Activation("sigmoid", name="r")), "probabilities, layer 'r'"),
+    ],
+)
+def test_models_that_cannot_be_explained_are_refused(build_model, message):
+    with pytest.raises(ValueError, match=message):
+        explain.grad_cam(build_model(), IMAGES, 0)
+
+
+def test_a_frozen_model_is_told_to_thaw():
+    model = contrast()
+    model.trainable = False
+    with pytest.raises(ValueError, match="trainable = True"):
+        explain.grad_cam(model, IMAGES, 0)
+
+
+@pytest.mark.parametrize("class_token", [False, True])
+@pytest.mark.parametrize("size", [(4, 16), (16, 4), (8, 8), (8, 12)])
+def test_tokens_keep_the_proportions_of_the_image(size, class_token):
+    """The tokens are the red of 2 x 2 patches: the map is that red."""
+    height, width = size
+    inputs = keras.Input((height, width, 3), dtype="uint8")
+    x = layers.Rescaling(1.0)(inputs)
+    x = layers.AveragePooling2D(2)(x)
+    x = layers.Conv2D(1, 1, use_bias=False, name="red")(x)
+    x = layers.Reshape((height * width // 4, 1))(x)
+    if class_token:
+        x = ClassToken(name="class_token")(x)
+    x = layers.Identity(name="tokens")(x)
+    x = layers.GlobalAveragePooling1D()(x)
+    model = keras.Model(inputs, layers.Dense(1, use_bias=False, name="logits")(x))
+    model.get_layer("red").set_weights([np.array([[[[1.0], [0], [0]]]])])
+    model.get_layer("logits").set_weights([np.ones((1, 1))])
+    rows, columns = height // 2, width // 2
+    red = np.random.default_rng(0).integers(1, 256, (1, rows, columns), dtype=np.uint8)
+    images = np.zeros((1, height, width, 3), np.uint8)
+    images[..., 0] = red.repeat(2, axis=1).repeat(2, axis=2)
+    assert places.grid_size(model, "tokens") == (rows, columns)
+    maps = explain.hires_cam(model, images, 0, "tokens")
+    expected = explain._enlarge(red.astype(float), size) / (rows * columns + class_token)
+    np.testing.assert_allclose(maps, expected, rtol=1e-4)
+
+
+def test_rollout_refuses_tokens_that_are_no_grid():
     inputs = keras.Input((4, 4, 3), dtype="uint8")
     x = layers.Reshape((24, 2))(layers.Rescaling(1 / 255)(inputs))
     x = encoder(
@@ -715,7 +786,7 @@ def test_rollout_refuses_tokens_that_are_no_square():
         qkv_bias=False,
     )
     model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)), name="odd")
-    with pytest.raises(ValueError, match="24 tokens of model 'odd' are no square"):
+    with pytest.raises(ValueError, match="24 tokens of model 'odd' are no grid"):
         explain.attention_rollout(model, IMAGES)
 
 

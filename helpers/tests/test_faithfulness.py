@@ -162,6 +162,28 @@ def test_drop_and_increase_worked_out_by_hand():
     np.testing.assert_array_equal(increase, [1])
 
 
+def test_a_signed_map_hides_what_speaks_against_the_class():
+    images, model = reds(200, 100, 100, 100), red_mean(2)
+    signed = np.array([[[2.0, 1], [-1, -2]]])
+    drop, _ = faithfulness.masked_change(model, images, 0, signed)
+    expected, _ = faithfulness.masked_change(model, images, 0, np.maximum(signed, 0))
+    np.testing.assert_array_equal(drop, expected)
+
+
+def test_a_probability_of_zero_cannot_drop():
+    inputs = keras.Input((2, 2, 3), dtype="uint8")
+    x = layers.Dense(2)(layers.Flatten()(layers.Rescaling(1.0)(inputs)))
+    model = keras.Model(inputs, x)
+    model.set_weights([np.zeros((12, 2)), np.array([200.0, 0])])
+    drop, _ = faithfulness.masked_change(model, reds(1, 2, 3, 4), 1, np.ones((1, 2, 2)))
+    np.testing.assert_array_equal(drop, [0])
+
+
+def test_road_takes_images_of_one_colour():
+    filled = faithfulness._imputed(pixels(9, 9, 1), np.eye(9, dtype=bool), np.random.default_rng(0))
+    assert filled.shape == (9, 9, 1)
+
+
 # --- all of them --------------------------------------------------------------------------------
 
 

@@ -1,5 +1,6 @@
 """A user's own picture."""
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from PIL import Image
@@ -8,6 +9,12 @@ from helpers import __main__ as command_line
 from helpers import picture, runs, training
 
 MODEL = "cifar10/cnn_baseline/published"
+
+
+@pytest.fixture(autouse=True)
+def no_figure_is_left():
+    yield
+    plt.close("all")
 
 
 def main(*arguments):
@@ -64,6 +71,9 @@ def test_another_class_and_file_can_be_chosen(photograph, tmp_path, capsys):
     [
         (["missing.png"], "No such file"),
         (["notes.txt"], "notes.txt is no picture that can be read: pass a PNG or JPEG"),
+        (["torn.png"], "torn.png is no picture that can be read: pass a PNG or JPEG"),
+        (["deep.png"], "deep.png has more than 8 bits a colour (mode I;16): save it with 8"),
+        (["mine.png", "--file", "./mine.png"], "is the picture itself: choose another name"),
         (["mine.png", "--label", "unicorn"], "unknown class 'unicorn': choose from airplane"),
         (["mine.png", "--file", "drawn.pdf"], "drawn.pdf: choose a name that ends in .png"),
         (["mine.png", "--model", "cifar10/none/none"], "cifar10/none/none"),
@@ -72,9 +82,14 @@ def test_another_class_and_file_can_be_chosen(photograph, tmp_path, capsys):
 def test_bad_input_is_one_line(photograph, tmp_path, monkeypatch, capsys, arguments, text):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("no picture")
+    Image.new("I;16", (8, 8), 40_000).save(tmp_path / "deep.png")
+    whole = photograph.read_bytes()
+    (tmp_path / "torn.png").write_bytes(whole[:60] + b"\xff" * 20 + whole[80:])
+    files = sorted(tmp_path.iterdir())
     assert main(*arguments, *([] if "--model" in arguments else ["--model", MODEL])) == 1
     said = capsys.readouterr().err
     assert said.startswith("error: ")
     assert text in said
     assert said.count("\n") == 1
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine.png", "notes.txt"]
+    assert sorted(tmp_path.iterdir()) == files
+    assert photograph.read_bytes() == whole

@@ -623,6 +623,14 @@ def test_heatmaps_scale_every_map_and_keep_its_order():
     assert figure.axes[6].get_ylabel() == "Relative\nrelevance"
 
 
+def test_heatmaps_on_one_scale_are_drawn_as_they_are():
+    maps = np.linspace(0.4, 0.6, 9).reshape(1, 3, 3)
+    figure = plots.heatmaps(pixels(1, 3, 3, 3), {"CAM": maps}, own_scale=False)
+    _, over = figure.axes[1].images
+    assert np.array_equal(over.get_array(), maps[0])
+    assert over.get_clim() == (0, 1)
+
+
 def test_heatmaps_write_captions_and_leave_the_image_where_a_map_is_nan():
     maps = {"CAM": np.full((2, 3, 3), np.nan), "rollout": np.ones((2, 3, 3))}
     figure = plots.heatmaps(pixels(2, 3, 3, 3), maps, captions={"CAM": ["0.87", "no map"]})
