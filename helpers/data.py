@@ -101,7 +101,7 @@ VARIANTS = {
     "cifar10": Variant("cifar10"),
     "cifar10-imbalanced": Variant("cifar10", keep={"cat": 0.2, "deer": 0.2, "dog": 0.2}),
     "cifar10-5pct": Variant("cifar10", fraction=0.05),
-    "cifar10-permuted": Variant("cifar10", fraction=0.05, permuted=True),  # few enough to memorise
+    "cifar10-permuted": Variant("cifar10", fraction=0.02, permuted=True),  # few enough to memorise
     "cifar100": Variant("cifar100"),
 }
 

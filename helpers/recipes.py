@@ -134,7 +134,7 @@ DUAL_PUBLISHED = Recipe(
 TOKEN_PUBLISHED = Recipe(epochs=40, optimizer="adam", augmentation=FLIP_AND_CROP)
 
 # To learn a few images by heart; of permuted labels, validation knows nothing.
-PLAIN = Recipe(epochs=400, optimizer="adam", schedule="cosine", select="last")
+PLAIN = Recipe(epochs=600, batch_size=32, optimizer="adam", schedule="cosine", select="last")
 
 
 # The search for a `matched` recipe: every family gets the same draws and the same epochs.
