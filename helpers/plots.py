@@ -609,7 +609,7 @@ def heatmaps(
                 f"resize them to {images.shape[:3]}, one an image"
             )
     margin = _room(row_titles)
-    side = min((_WIDTH - 0.8 - margin) / (1 + len(maps)), 1.5)
+    side = min((_WIDTH - 0.8 - margin) / (1 + len(maps)), 1.5, 8 / len(images))
     words = " ".join(("Image", *maps)).split()
     title_size = _size_that_fits(words, 0.9 * side, 9.5)
     titles = [_wrap(title, side / (_CHARACTER * title_size)) for title in ("Image", *maps)]
@@ -877,7 +877,8 @@ def _overlay(
 def _colour_bar(
     figure: Figure, axes: Axes | np.ndarray, text: str, colours: ScalarMappable
 ) -> None:
-    bar = figure.colorbar(colours, ax=axes, label=text, shrink=0.8, aspect=25)
+    shrink = min(0.8, 3.5 / figure.get_figheight())  # beside many rows, 3.5 inches are enough
+    bar = figure.colorbar(colours, ax=axes, label=text, shrink=shrink, aspect=25)
     bar.outline.set_visible(False)
 
 
