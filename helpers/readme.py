@@ -132,8 +132,9 @@ def _scarcity(model, labels):
 
 
 def _explanations():
-    gain = tables.gains("Grad-CAM", "deletion, blur")
-    gain = gain[gain["reference"] == "centre"]
+    gain = tables.gains().query(
+        "method == 'Grad-CAM' and score == 'deletion, blur' and reference == 'centre'"
+    )
     words = [
         f"{plots.label(row.model)} {row.gain:+.2f} [{row.low:+.2f}, {row.high:+.2f}]"
         for row in gain.itertuples()

@@ -26,6 +26,8 @@ SEARCHED_SETTINGS = [
 
 
 AUDIT = ("faithfulness", "curves", "sanity")  # the tables that `helpers.audit` writes
+# Of its tests, those that only the order of the pixels counts for, not how much a map covers.
+DECISIVE = ("deletion, blur", "insertion, blur", "ROAD")
 
 
 def save(frame: pd.DataFrame, name: str, digits: int = 4) -> pd.DataFrame:
@@ -161,16 +163,28 @@ def audit_file(table: str) -> Path:
     return config.FIGURES / "06_grad_cam" / f"{table}.csv"
 
 
-def gains(method: str, score: str) -> pd.DataFrame:
-    """How far a method of explanation beats maps that know nothing, over all images, by a test.
+def gains() -> pd.DataFrame:
+    """How far methods of explanation beat maps that know nothing, over all images of the audit.
 
-    A row a model and reference, `random` or `centre`: `gain`, above 0 where the method is better,
-    and its 95 % interval `low` to `high`.
+    A row a model, method, score and reference (`random`, `centre`, `other image`): `gain`, above 0
+    where the method is better, and its 95 % interval `low` to `high`; `p` of a t-test over the
+    images, after Holm's correction for all rows of the method; `better`, the gain's sign, 0 where
+    p is not below 0.05.
     """
-    rows = audit("faithfulness")
-    return rows[
-        (rows["method"] == method) & (rows["score"] == score) & (rows["predictions"] == "all")
-    ]
+    rows = audit("faithfulness").query("predictions == 'all'")
+    p = rows.groupby("method")["p"].transform(metrics.holm)
+    return rows.assign(p=p, better=np.sign(rows["gain"]).where(p < 0.05, 0).astype(int))
+
+
+def standing(method: str) -> pd.DataFrame:
+    """How many of the `DECISIVE` tests a method wins and loses, by model.
+
+    It wins (column `won`) where it beats all references, and loses (`lost`) where it is worse
+    than one of them; the other tests are not decided.
+    """
+    rows = gains().query("method == @method and score in @DECISIVE")
+    worst = rows.groupby(["model", "score"], sort=False)["better"].min().unstack()
+    return pd.DataFrame({"won": (worst > 0).sum(axis=1), "lost": (worst < 0).sum(axis=1)})
 
 
 def scores(chosen: Sequence[runs.Run]) -> pd.DataFrame:

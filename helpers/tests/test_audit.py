@@ -226,8 +226,29 @@ def test_tables_are_written_and_read(subject, two_methods, monkeypatch, tmp_path
     ]
     for table in tables.AUDIT:
         assert set(tables.audit(table)["model"]) == {"cnn_baseline"}
-    gains = tables.gains("HiResCAM", "ROAD")
+    gains = tables.gains().query("method == 'HiResCAM' and score == 'ROAD'")
     assert gains["reference"].tolist() == ["random", "centre"]
+
+
+def test_gains_are_corrected_and_decided(monkeypatch):
+    p = {"a": [0.001, 0.001, 0.001, 0.02], "b": [0.001, 0.2, 0.001, 0.001]}
+    gain = {"a": [1, 2, 3, 4], "b": [-1, 2, 3, 4]}
+    scores = [tables.DECISIVE[0], tables.DECISIVE[0], tables.DECISIVE[1], tables.DECISIVE[1]]
+    rows = [
+        {"model": model, "method": "M", "score": score, "predictions": subset}
+        | {"reference": reference, "gain": gain[model][i], "p": p[model][i]}
+        for model in "ab"
+        for subset in ("all", "wrong")
+        for i, (score, reference) in enumerate(zip(scores, ("random", "centre") * 2, strict=True))
+    ]
+    monkeypatch.setattr(tables, "audit", lambda table: pd.DataFrame(rows))
+    found = tables.gains()
+    assert len(found) == 8
+    # Of eight p-values, the six least times 8, then 2 x 0.02 and 0.2.
+    assert found["p"].tolist() == pytest.approx([0.008] * 3 + [0.04, 0.008, 0.2, 0.008, 0.008])
+    assert found["better"].tolist() == [1, 1, 1, 1, -1, 0, 1, 1]
+    assert tables.standing("M").loc["a"].tolist() == [2, 0]
+    assert tables.standing("M").loc["b"].tolist() == [1, 1]
 
 
 # --- the recorded tables ------------------------------------------------------------------------
