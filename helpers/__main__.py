@@ -247,7 +247,7 @@ def explain(options) -> None:
 
 
 def faithfulness(options) -> None:
-    """Test the explanations of the recorded models; takes about half an hour."""
+    """Test the explanations of the recorded models; takes about an hour."""
     from helpers import audit, tables
 
     audit.run()

@@ -1,7 +1,7 @@
 """The audit of the study's explanations: every recorded model, method and test of notebook 6.
 
 `python -m helpers faithfulness` computes it from recorded weights and the embedded sample of test
-images, in about half an hour on two cores, and writes its three tables.
+images, in about an hour on two cores, and writes its three tables.
 """
 
 from collections.abc import Iterator
@@ -72,7 +72,7 @@ def run() -> None:
         FileNotFoundError: one of them, or a run that they are compared with, is not recorded.
     """
     for name in (*OTHER_SEED, *PERMUTED.values()):
-        runs.read(name, SEED + 1)  # what is missing should not be missed after half an hour
+        runs.read(name, SEED + 1)  # what is missing should not be missed at the end
     found = {table: [] for table in tables.AUDIT}
     for name in RUNS:
         subject = subject_of(runs.read(name, SEED))
