@@ -1,8 +1,7 @@
 """The runs in figures/runs: complete, consistent, and reproduced by their weights."""
 
 import json
-from dataclasses import asdict
-from types import SimpleNamespace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -94,8 +93,8 @@ def test_validation_images_are_those_of_the_split(run):
     if run.info["data"].startswith("cifar100"):
         pytest.skip("CIFAR-100's labels are not embedded")
     y_train, _ = data.official_labels()
-    labels = SimpleNamespace(y_train=y_train, classes=data.CIFAR10_CLASSES)
-    split = data.prepare(run.info["data"], run.seed, labels)
+    labels_only = replace(data.load_sample(), y_train=y_train)  # a split looks at nothing else
+    split = data.prepare(run.info["data"], run.seed, labels_only)
     np.testing.assert_array_equal(run.val_index, split.val_index)
 
 
@@ -108,7 +107,8 @@ def test_weights_reproduce_the_stored_logits(run, sample):
     if run.info["data"].startswith("cifar100"):
         pytest.skip("the sample has no images of CIFAR-100")
     result = training.reproduce(run)
-    assert result["largest_difference"] < 0.05
+    # Stored in float16: of large logits, as of memorised labels, a thousandth may be lost.
+    assert result["largest_difference"] < max(0.05, 1e-3 * np.abs(run.test_logits).max())
     assert result["labels_changed"] <= 2
 
 
