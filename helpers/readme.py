@@ -67,6 +67,7 @@ def findings() -> list[str]:
         _difference("cifar10/vit/short", "cifar10/resnet20/short", labels),
         _difference("cifar10/vit/short", "cifar10/cct/short", labels),
         _difference("cifar10/cnn_baseline/published", "cifar10/hybrid_token/published", labels),
+        _difference("cifar10/cnn_baseline/matched", "cifar10/hybrid_token/matched", labels),
         *_speed(),
         *(_scarcity(model, labels) for model in ("cnn_baseline", "hybrid_token")),
         _explanations(),
@@ -79,7 +80,7 @@ def _difference(first, second, labels):
     row = 100 * tables.paired([pair], labels)[columns].iloc[0]
     a, b = (plots.label(run.info["model"]) for run in pair)
     return (
-        f"**{b} against {a}**, {pair[0].info['epochs_run']} epochs of the same recipe: "
+        f"**{b} against {a}**, {pair[0].info['epochs_run']} epochs of `{pair[0].info['recipe']}`: "
         f"{row['accuracy b']:.1f} against {row['accuracy a']:.1f} %, {row['difference']:+.1f} "
         f"points [{row['low']:+.1f}, {row['high']:+.1f}]."
     )
