@@ -67,6 +67,16 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("bench", help="speed and memory against native peers")
     command.set_defaults(run=bench)
 
+    command = commands.add_parser("explain", help="draw what a model looks at in your own picture")
+    command.add_argument("image", type=Path, help="a picture file; its square middle is taken")
+    command.add_argument("--model", default="cifar10/resnet20/short", metavar="NAME")
+    command.add_argument("--label", help="the class to explain (default: the predicted one)")
+    command.add_argument("--file", type=Path, help="of the drawing (default: IMAGE-explained.png)")
+    command.set_defaults(run=explain)
+
+    command = commands.add_parser("faithfulness", help="test the explanations of recorded models")
+    command.set_defaults(run=faithfulness)
+
     options = parser.parse_args(arguments)
     try:
         return options.run(options) or 0
@@ -226,6 +236,22 @@ def bench(options) -> None:
     from helpers import bench, tables
 
     print(tables.markdown(bench.run()), end="")
+
+
+def explain(options) -> None:
+    """Draw one picture's maps by every method that the recorded model allows."""
+    from helpers import picture
+
+    file = options.file or options.image.with_name(f"{options.image.stem}-explained.png")
+    print(picture.draw(options.image, runs.read(options.model), file, options.label))
+
+
+def faithfulness(options) -> None:
+    """Test the explanations of the recorded models; takes about an hour."""
+    from helpers import audit, tables
+
+    audit.run()
+    print(*(f"{tables.audit_file(table)} written" for table in tables.AUDIT), sep="\n")
 
 
 def _say(error) -> int:

@@ -123,8 +123,14 @@ def run(rounds: int = 5, seconds: float = 1.0) -> pd.DataFrame:
 
 
 def table(rows: Sequence[Row]) -> pd.DataFrame:
-    """A line a row; `ratio` is ours / peer, its median between `low` and `high`."""
-    return pd.DataFrame([row.cells() for row in rows]).set_index("measure")
+    """A line a row; `ratio` is ours / peer, its median between `low` and `high`.
+
+    `ours` and `peer` have four significant digits: they are of this machine, on this day.
+    """
+    frame = pd.DataFrame([row.cells() for row in rows]).set_index("measure")
+    sides = ["ours", "peer"]
+    frame[sides] = frame[sides].astype(float).map(lambda value: float(f"{value:.4g}"))
+    return frame
 
 
 # ---- groups of rows

@@ -12,7 +12,7 @@ import tempfile
 import urllib.request
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -85,17 +85,23 @@ SOURCES = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A data set of the study: a source, thinned out by class and as a whole, if at all."""
+    """A data set of the study: a source, thinned out by class and as a whole, if at all.
+
+    `permuted`: each image that is trained on gets the label of another one, so that there is
+    nothing to learn; those that validate and test keep theirs.
+    """
 
     source: str
     keep: Mapping[str, float] = field(default_factory=dict)  # class name -> fraction that stays
     fraction: float = 1.0  # of what `keep` leaves
+    permuted: bool = False
 
 
 VARIANTS = {
     "cifar10": Variant("cifar10"),
     "cifar10-imbalanced": Variant("cifar10", keep={"cat": 0.2, "deer": 0.2, "dog": 0.2}),
     "cifar10-5pct": Variant("cifar10", fraction=0.05),
+    "cifar10-permuted": Variant("cifar10", fraction=0.02, permuted=True),  # few enough to memorise
     "cifar100": Variant("cifar100"),
 }
 
@@ -205,14 +211,19 @@ def official_labels() -> tuple[np.ndarray, np.ndarray]:
 def prepare(variant: str, seed: int, data: Data | None = None) -> Split:
     """Thin out and split the training images as the named variant has it.
 
-    The seed says which images stay and which of them validate, so that run k of every model
-    sees the same split.  `data` (default: all of the variant's source) may be the sample.
+    The seed says which images stay, which of them validate, and how labels are permuted, so that
+    run k of every model sees the same split.  `data` (default: all of the variant's source) may
+    be the sample.
     """
     if variant not in VARIANTS:
         raise ValueError(f"unknown data variant {variant!r}: choose from {', '.join(VARIANTS)}")
     data = data or load(VARIANTS[variant].source)
     kept = _thin_out(VARIANTS[variant], data.y_train, data.classes, seed)
     train, val = split(data.y_train[kept], seed)
+    if VARIANTS[variant].permuted:
+        labels = data.y_train.copy()
+        labels[kept[train]] = np.random.default_rng(seed).permutation(labels[kept[train]])
+        data = replace(data, y_train=labels)
     return Split(data, kept[train], kept[val])
 
 

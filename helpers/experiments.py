@@ -16,6 +16,7 @@ from helpers.recipes import (
     FAST_HOUR,
     FAST_WIDE,
     MATCHED,
+    PLAIN,
     RESNET18_PUBLISHED,
     SHORT,
     SHORT_L1,
@@ -61,6 +62,7 @@ def _all() -> list[Experiment]:
         rows.append(("cifar10", model, "short", SHORT))
     rows += [("cifar10", model, "matched", recipe) for model, recipe in MATCHED.items()]
     rows += [
+        ("cifar10-permuted", "cnn_baseline", "plain", PLAIN),
         ("cifar10", "resnet20", "short_l1", SHORT_L1),
         ("cifar10", "resnet20", "short_l2", SHORT_L2),
         ("cifar10", "fast_cnn", "airbench94", AIRBENCH94),

@@ -1,7 +1,12 @@
-"""What a model looks at: Grad-CAM, attention rollout, reference maps, and the deletion curve.
+"""What a model looks at: maps of relevance, by the common methods, all asked for in one way.
 
-Images are uint8 (N, H, W, 3), the model's own input.  A map is float32 (H, W) at the input's
-size: high where the method finds the image relevant.
+`method(model, images, labels)` takes a functional Keras model from pixels to logits, whose layers
+are called once each; its own input, uint8 (N, H, W, 3); and the class to explain, one int for all
+or (N,).  It gives float32 (N, H, W): high
+where the method finds the image relevant to that class.  Magnitudes are kept, `normalise` scales
+them for display.  A map that says nothing, because it is zero everywhere or not finite, is NaN:
+count such dead maps and leave them out.  How far a map can be trusted, `helpers.faithfulness`
+measures.
 """
 
 import math
@@ -10,11 +15,15 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import ndimage, spatial, special
 
+from helpers import gradients, places
 from helpers.backend import keras
-from helpers.batches import one_hot
-from helpers.models.layers import AttentionWeights, ClassToken, SequencePooling
+from helpers.models.layers import SequencePooling
 
 BATCH = 50  # images at a time, so that memory does not grow with their number
+
+
+class NoGradient(ValueError):
+    """No image has a gradient where a method needs one; the text says where."""
 
 
 def grad_cam(
@@ -26,89 +35,177 @@ def grad_cam(
     """Grad-CAM (Selvaraju et al. 2017, section 3): where a layer speaks for a class.
 
     The gradient of the class's logit, averaged over the map, weighs the layer's channels; what is
-    positive in their sum is enlarged bilinearly to the input's size.  The magnitude is kept: see
-    `normalise`.
+    positive in their sum is enlarged bilinearly to the input's size.
 
     Args:
         model: from pixels to logits.
         images: uint8 (N, H, W, 3).
         labels: the class to explain, one for all or (N,).
-        layer: name of a layer with feature maps or tokens (default: `default_layer`).
+        layer: name of a layer with feature maps or tokens (default: `places.default_layer`).
 
     Returns:
-        float32 (N, H, W).  An image whose map is zero everywhere, because nothing speaks for the
-        class or the gradient is zero or not finite, gets NaN: count them, and leave them out.
+        float32 (N, H, W), NaN for an image whose map is zero everywhere: nothing speaks for the
+        class, or the gradient is zero or not finite.
 
     Raises:
-        ValueError: unfit images, labels or layer; a gradient that is zero or not finite for every
-            image, as that of the patches is after the last attention before a class token.
+        ValueError: unfit images, labels or layer.
+        NoGradient: a gradient that is zero or not finite for every image, as that of the patches
+            is after the last attention before a class token.
         NotImplementedError: Keras runs on JAX.
     """
-    images, labels, _ = _checked(model, images, labels)
-    target = _target(model, layer)
-    rows, columns, first = _grid(model, target.output)
-    # Keras would also cut the model at the layer, but its model can then no longer be saved.
-    probe = keras.Model(model.input, [target.output, model.output])
 
-    def coarse(images, labels):
-        chosen = keras.ops.convert_to_tensor(one_hot(labels, model.output_shape[-1]))
-        activation, gradient = (
-            _numpy(values).reshape(len(images), -1, values.shape[-1])[:, first:]
-            for values in _activation_and_gradient(probe, images, chosen)
+    def relevance(activation, gradient):
+        return np.einsum("npc,nc->np", activation, gradient.mean(axis=1))
+
+    return _class_activation(model, images, labels, layer, relevance)
+
+
+def grad_cam_plus_plus(
+    model: keras.Model,
+    images: np.ndarray,
+    labels: int | np.ndarray,
+    layer: str | None = None,
+) -> np.ndarray:
+    """Grad-CAM++ (Chattopadhay et al. 2018, section 3.2): as `grad_cam`, places weighed, too.
+
+    A channel's weight is the sum of its positive gradients (equation 7), each weighed by
+    equation 19,
+    so that a small region counts as much as a large one.  The paper explains exp(logit); its
+    factor, the same for the whole map, is left out.  It presumes activations of ReLU: others, as
+    of GELU or a norm, can make a weight's denominator small.
+    """
+
+    def relevance(activation, gradient):
+        square = gradient**2
+        cube = activation.sum(axis=1, keepdims=True) * gradient * square
+        share = np.divide(
+            square, 2 * square + cube, out=np.zeros_like(square), where=2 * square + cube != 0
         )
-        relevance = np.einsum("npc,nc->np", activation, gradient.mean(axis=1))
-        has_gradient = np.isfinite(gradient).all(axis=(1, 2)) & gradient.any(axis=(1, 2))
-        return np.maximum(relevance, 0).reshape(-1, rows, columns), has_gradient
+        weights = (share * np.maximum(gradient, 0)).sum(axis=1)
+        return np.einsum("npc,nc->np", activation, weights)
 
-    maps, has_gradient = _in_batches(coarse, images, labels)
-    if not has_gradient.any():
+    return _class_activation(model, images, labels, layer, relevance)
+
+
+def hires_cam(
+    model: keras.Model,
+    images: np.ndarray,
+    labels: int | np.ndarray,
+    layer: str | None = None,
+) -> np.ndarray:
+    """HiResCAM (Draelos and Carin 2020, section 3.3): as `grad_cam`, each place by its gradient.
+
+    Where the logits read the layer only through its average, the gradient is the same everywhere,
+    and the two maps are equal.
+    """
+
+    def relevance(activation, gradient):
+        return np.einsum("npc,npc->np", activation, gradient)
+
+    return _class_activation(model, images, labels, layer, relevance)
+
+
+def smooth_gradient(
+    model: keras.Model,
+    images: np.ndarray,
+    labels: int | np.ndarray,
+    samples: int = 16,
+    noise: float = 0.1,
+    seed: int = 0,
+) -> np.ndarray:
+    """SmoothGrad (Smilkov et al. 2017, section 3): how much each pixel moves the class's logit.
+
+    The gradient at the pixels, averaged over noisy copies of the image; then the sum of its size
+    over the three colours.  One sample without noise gives the plain gradient (Simonyan et al.
+    2014, section 3, who take the largest of the colours).
+
+    Args:
+        model: from pixels to logits.
+        images: uint8 (N, H, W, 3).
+        labels: the class to explain, one for all or (N,).
+        samples: noisy copies of each image.
+        noise: their standard deviation, as a share of the full range of pixels.
+        seed: of the noise, which is the same for every image.
+
+    Returns:
+        float32 (N, H, W), in logits a grey level.
+
+    Raises:
+        ValueError: unfit images, labels, samples or noise.
+        NoGradient: no image has a gradient.
+        NotImplementedError: Keras runs on JAX.
+    """
+    images, labels, _ = checked(model, images, labels)
+    if samples < 1 or noise < 0:
+        raise ValueError(f"{samples} samples of noise {noise}: pass at least 1, and 0 or more")
+    copy = gradients.with_float_input(model)
+    shifts = np.random.default_rng(seed).normal(0, 255 * noise, (samples, *images.shape[1:]))
+
+    def fine(images, labels):
+        noisy = (images + shift.astype(np.float32) for shift in shifts)
+        gradient = sum(gradients.at_pixels(copy, x, labels) for x in noisy) / samples
+        return np.abs(gradient).sum(axis=3), _has_gradient(gradient)
+
+    maps, alive = _in_batches(fine, images, labels)
+    _require_gradient(alive, "the pixels")
+    return _without_dead(maps, alive)
+
+
+def occlusion(
+    model: keras.Model,
+    images: np.ndarray,
+    labels: int | np.ndarray,
+    size: int = 8,
+    stride: int = 4,
+) -> np.ndarray:
+    """Occlusion (Zeiler and Fergus 2014, section 4.2): how far the logit falls without a square.
+
+    The slow reference that needs no gradient: a square of the image's mean colour is moved over
+    it, and a pixel's relevance is the mean fall over the squares that cover it, below zero where
+    the class gains.
+
+    Args:
+        model: from pixels to logits.
+        images: uint8 (N, H, W, 3).
+        labels: the class to explain, one for all or (N,).
+        size: the square's side in pixels.
+        stride: pixels from one square to the next.
+
+    Returns:
+        float32 (N, H, W), in logits.
+
+    Raises:
+        ValueError: unfit images, labels, size or stride.
+    """
+    images, labels, _ = checked(model, images, labels)
+    height, width = images.shape[1:3]
+    if not 1 <= stride <= size <= min(height, width):
         raise ValueError(
-            f"the gradient at layer {target.name!r} is zero or not finite for every image: choose "
-            "an earlier layer, such as the first norm of the last transformer block, and make "
-            "sure that the weights are finite"
+            f"squares of {size} pixels, {stride} apart: pass 1 <= stride <= size <= "
+            f"{min(height, width)}"
         )
-    dead = ~(has_gradient & np.isfinite(maps).all(axis=(1, 2)) & maps.any(axis=(1, 2)))
-    maps[dead] = 0  # NaN would spread to its neighbours when enlarged
-    maps = _enlarge(maps, images.shape[1:3])
-    maps[dead] = np.nan
-    return maps
+    # The last square ends with the image, however the stride divides it.
+    squares = [
+        np.s_[:, top : top + size, left : left + size]
+        for top in sorted({*range(0, height - size, stride), height - size})
+        for left in sorted({*range(0, width - size, stride), width - size})
+    ]
 
+    def logit(images, labels):
+        return model.predict_on_batch(images)[np.arange(len(labels)), labels]
 
-def default_layer(model: keras.Model) -> str:
-    """Name of the layer that `grad_cam` looks at unless told otherwise.
+    def fine(images, labels):
+        whole, colour = logit(images, labels), mean_colour(images)
+        falls, cover = np.zeros((2, *images.shape[:3]))
+        for square in squares:
+            covered = images.copy()
+            covered[square] = colour
+            falls[square] += (whole - logit(covered, labels))[:, None, None]
+            cover[square] += 1
+        return [(falls / cover).astype(np.float32)]
 
-    A convolutional network's last feature map.  In a transformer, the last norm whose tokens the
-    logits depend on: the final one (`norm`) where all tokens are pooled; where a class token is
-    read, what the last attention reads (`block2_norm1` of two blocks), since no patch counts after
-    it.  Where the transformer stands beside a convolutional branch (`hybrid_dual`), that branch's
-    last map; to explain the other branch, name a layer of it.
-
-    Raises:
-        ValueError: the model has neither.
-    """
-    attention = _attention_layers(model)
-    tokenizer = _upstream(model, attention[-1].output) if attention else []
-    for layer in reversed(model.layers):
-        if len(layer.output.shape) == 4 and layer not in tokenizer and _is_usable(model, layer):
-            return layer.name
-    has_class_token = any(isinstance(layer, ClassToken) for layer in tokenizer)
-    for layer in reversed(tokenizer if has_class_token else model.layers):
-        is_norm = isinstance(layer, keras.layers.LayerNormalization)
-        if attention and is_norm and _is_usable(model, layer):
-            return layer.name
-    raise ValueError(
-        f"model {model.name!r} has neither a feature map nor a transformer block that starts with "
-        f"a norm: {_advice(model)}"
-    )
-
-
-def grid_size(model: keras.Model, layer: str | None = None) -> tuple[int, int]:
-    """Rows and columns of a layer's map (default: `default_layer`), before it is enlarged.
-
-    Raises:
-        ValueError: no such layer, or one without maps or tokens.
-    """
-    return _grid(model, _target(model, layer).output)[:2]
+    (maps,) = _in_batches(fine, images, labels)
+    return _without_dead(maps, np.ones(len(maps), bool))
 
 
 def attention_weights(model: keras.Model, images: np.ndarray) -> list[np.ndarray]:
@@ -119,8 +216,8 @@ def attention_weights(model: keras.Model, images: np.ndarray) -> list[np.ndarray
     Raises:
         ValueError: unfit images, or a model without attention.
     """
-    images, _, _ = _checked(model, images)
-    layers = _required_attention(model)
+    images, _, _ = checked(model, images)
+    layers = places.required_attention(model)
     probe = keras.Model(model.input, [layer.output for layer in layers])
     return _in_batches(lambda batch: map(_numpy, _infer(probe, batch)), images)
 
@@ -153,13 +250,17 @@ def attention_distance(weights: np.ndarray, patch: int) -> np.ndarray:
     return (weights * between).sum(axis=-1).mean(axis=(0, 2))
 
 
-def attention_rollout(model: keras.Model, images: np.ndarray) -> np.ndarray:
+def attention_rollout(
+    model: keras.Model, images: np.ndarray, labels: int | np.ndarray | None = None
+) -> np.ndarray:
     """Attention rollout (Abnar and Zuidema 2020, section 3): how much each patch reaches the end.
 
     The heads' mean of each block, plus the identity for the skip connection, with rows that sum
     to 1 again; the product over the blocks says what each token is made of.  The tokens are then
-    read out as the model does: the class token's row, or the mean of the rows, or (`cct`) their
-    mean by the image's own pooling weights.  No class is asked for, and MLPs are not seen.
+    read out as this study's models do: the class token's row, or the mean of the rows, or (`cct`)
+    their mean by the image's own pooling weights.  MLPs are not seen, nor is a convolutional branch
+    beside the blocks (`hybrid_dual`), nor the class: labels are taken, as by all methods, and
+    change nothing.
 
     Returns:
         float32 (N, H, W); before enlarging, a map sums to 1, less what the class token holds.
@@ -167,35 +268,79 @@ def attention_rollout(model: keras.Model, images: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: unfit images, or a model without attention over a square of patches.
     """
-    images, _, _ = _checked(model, images)
-    layers = _required_attention(model)
-    grid = _grid(model, layers[-1].input)
-    if grid is None:
-        raise ValueError(
-            f"the {layers[-1].input.shape[1]} tokens of model {model.name!r} are no square of "
-            "patches: look at attention_weights instead"
-        )
-    rows, columns, first = grid
-    poolings = [layer for layer in model.layers if isinstance(layer, SequencePooling)]
-    outputs = [layer.output for layer in layers] + [layer.input for layer in poolings]
-    probe = keras.Model(model.input, outputs)
-    identity = np.eye(layers[-1].input.shape[1], dtype=np.float32)
+    images, _, _ = checked(model, images, labels)
+    reader = _Reader(model)
+    probe = keras.Model(model.input, reader.tensors)
 
     def coarse(images):
         found = _infer(probe, images)
-        rollout = identity
-        for weights in found[: len(layers)]:
-            mixed = _numpy(weights).mean(axis=1) + identity
+        rollout = reader.identity
+        for weights in found[: reader.blocks]:
+            mixed = _numpy(weights).mean(axis=1) + reader.identity
             rollout = mixed / mixed.sum(axis=-1, keepdims=True) @ rollout
-        if poolings:
-            scores = _numpy(poolings[0].score(found[-1]))  # (n, T, 1)
-            read = (special.softmax(scores, axis=1) * rollout).sum(axis=1)
-        else:
-            read = rollout[:, 0] if first else rollout.mean(axis=1)
-        return [read[:, first:].reshape(-1, rows, columns)]
+        return [reader.read(rollout, found[reader.blocks :])]
 
     (maps,) = _in_batches(coarse, images)
-    return _enlarge(maps, images.shape[1:3])
+    return _enlarged_without_dead(maps, np.ones(len(maps), bool), images.shape[1:3])
+
+
+def gradient_weighted_attention(
+    model: keras.Model, images: np.ndarray, labels: int | np.ndarray
+) -> np.ndarray:
+    """Attention weighed by its gradient: a rollout for one class.
+
+    After Chefer et al. 2021, "Generic attention-model explainability", section 3.2.
+    Each block's attention weights times the gradient of the class's logit there, what is positive
+    averaged over heads, is added up over the blocks (equations 5 and 6), and read out as
+    `attention_rollout` does.  What a token has of itself only by the skip connections is left out.
+
+    Returns:
+        float32 (N, H, W), NaN for an image without a gradient.
+
+    Raises:
+        ValueError: unfit images or labels; a model without attention over a square of patches.
+        NoGradient: no image has a gradient.
+        NotImplementedError: Keras runs on JAX.
+    """
+    images, labels, _ = checked(model, images, labels)
+    reader = _Reader(model)
+    probe = keras.Model(model.input, [*reader.tensors, model.output])
+
+    def coarse(images, labels):
+        found = gradients.at_outputs(probe, images, labels)
+        relevance = np.broadcast_to(reader.identity, (len(images), *reader.identity.shape))
+        for weights, gradient in found[: reader.blocks]:
+            mixed = np.maximum(weights * gradient, 0).mean(axis=1)
+            relevance = relevance + mixed @ relevance
+        pooled = [values for values, _ in found[reader.blocks :]]
+        alive = [_has_gradient(gradient) for _, gradient in found[: reader.blocks]]
+        return reader.read(relevance - reader.identity, pooled), np.any(alive, axis=0)
+
+    maps, alive = _in_batches(coarse, images, labels)
+    _require_gradient(alive, "the attention weights")
+    return _enlarged_without_dead(maps, alive, images.shape[1:3])
+
+
+METHODS: dict[str, Callable[..., np.ndarray]] = {
+    "Grad-CAM": grad_cam,
+    "Grad-CAM++": grad_cam_plus_plus,
+    "HiResCAM": hires_cam,
+    "SmoothGrad": smooth_gradient,
+    "Occlusion": occlusion,
+    "Attention rollout": attention_rollout,
+    "Attention x gradient": gradient_weighted_attention,
+}
+OF_ATTENTION = ("Attention rollout", "Attention x gradient")  # for models that have it
+
+
+def methods(model: keras.Model) -> dict[str, Callable[..., np.ndarray]]:
+    """Those of `METHODS` that a model allows: without attention, none `OF_ATTENTION`."""
+    has_attention = bool(places.attention_layers(model))
+    return {
+        name: method
+        for name, method in METHODS.items()
+        if has_attention or name not in OF_ATTENTION
+    }
 
 
 def normalise(maps: np.ndarray) -> np.ndarray:
@@ -204,6 +349,11 @@ def normalise(maps: np.ndarray) -> np.ndarray:
     low = maps.min(axis=(-2, -1), keepdims=True)
     span = maps.max(axis=(-2, -1), keepdims=True) - low
     return np.divide(maps - low, span, out=np.zeros_like(maps), where=span != 0)
+
+
+def is_dead(maps: np.ndarray) -> np.ndarray:
+    """Which of the maps (N, H, W) say nothing: bool (N,)."""
+    return np.isnan(maps).any(axis=(1, 2))
 
 
 def centre_gaussian(shape: tuple[int, int] = (32, 32), sigma: float = 8.0) -> np.ndarray:
@@ -218,11 +368,15 @@ def centre_gaussian(shape: tuple[int, int] = (32, 32), sigma: float = 8.0) -> np
 
 
 def random_maps(
-    count: int, shape: tuple[int, int] = (32, 32), seed: int = 0, grid: tuple[int, int] = (8, 8)
+    count: int,
+    shape: tuple[int, int] = (32, 32),
+    seed: int | Sequence[int] = 0,
+    grid: tuple[int, int] = (8, 8),
 ) -> np.ndarray:
     """Maps (count, H, W) of uniform noise, as coarse and as enlarged as a method's own maps.
 
-    `grid` is the rows and columns of the noise: the `grid_size` of what it is compared with.
+    `grid` is the rows and columns of the noise: the `places.grid_size` of what it is compared
+    with.
     """
     if count < 1 or min(grid) < 1:
         raise ValueError(f"{count} maps on a grid {grid}: pass at least 1 map, row and column")
@@ -230,183 +384,14 @@ def random_maps(
     return _enlarge(noise, shape)
 
 
-def deletion_curve(
-    model: keras.Model,
-    images: np.ndarray,
-    labels: int | np.ndarray,
-    maps: np.ndarray,
-    steps: int = 16,
-    fill: Sequence[int] | None = None,
-) -> np.ndarray:
-    """The class's probability as the pixels go, the most relevant first.
-
-    The deletion metric of RISE (Petsiuk et al. 2018): the sooner the probability falls, the
-    better the map.  Equal pixels go in reading order.
-
-    Args:
-        model: from pixels to logits.
-        images: uint8 (N, H, W, 3).
-        labels: the class whose probability is followed, one for all or (N,).
-        maps: (N, H, W), without NaN.
-        steps: number of equal parts, up to a pixel, in which an image is deleted.
-        fill: colour put in place of a pixel (default: the image's own mean colour).
-
-    Returns:
-        float32 (N, steps + 1): softmax probability with 0, 1/steps, ... 1 of the image deleted.
-
-    Raises:
-        ValueError: unfit images, labels, maps, number of steps or colour.
-    """
-    images, labels, maps = _checked(model, images, labels, maps)
-    pixels = maps[0].size
-    if not 1 <= steps <= pixels:
-        raise ValueError(f"steps is {steps}: pass 1 to {pixels}, the number of pixels")
-    if fill is None:
-        fill = images.mean(axis=(1, 2), keepdims=True)
-    elif np.shape(fill) != images.shape[3:] or min(fill) < 0 or max(fill) > 255:
-        raise ValueError(f"fill is {fill}: pass {images.shape[3]} numbers from 0 to 255")
-    fill = np.rint(fill).astype(np.uint8)
-    order = np.argsort(-maps.reshape(-1, pixels), axis=1, kind="stable")
-    rank = np.argsort(order, axis=1).reshape(*maps.shape, 1)
-
-    def probability(images, labels):
-        logits = model.predict_on_batch(images)  # compiled: in half the time of a plain call
-        return [special.softmax(logits, axis=1)[range(len(labels)), labels]]
-
-    curve = [
-        _in_batches(probability, np.where(rank < deleted, fill, images), labels)[0]
-        for deleted in np.rint(np.linspace(0, pixels, steps + 1))
-    ]
-    return np.stack(curve, axis=1)
+def mean_colour(images: np.ndarray) -> np.ndarray:
+    """Each image's mean colour, rounded: uint8 (N, 1, 1, 3)."""
+    return np.rint(images.mean(axis=(1, 2), keepdims=True)).astype(np.uint8)
 
 
-def area_under(curves: np.ndarray) -> np.ndarray:
-    """Area (N,) under curves (N, steps + 1) over the share deleted, 0 to 1, by trapezoids."""
-    return np.trapezoid(curves, dx=1 / (np.shape(curves)[1] - 1), axis=1)
-
-
-def _activation_and_gradient(probe, images, chosen):
-    """A layer's output, and the gradient there of the chosen (N, C one-hot) logits.
-
-    `probe` gives the layer's output and the logits.  All that depends on the backend is here.
-    """
-    backend = keras.backend.backend()
-    if backend == "tensorflow":
-        import tensorflow
-
-        with tensorflow.GradientTape() as tape:
-            activation, logits = _infer(probe, images)
-            score = keras.ops.sum(logits * chosen)
-        return activation, tape.gradient(score, activation)
-    if backend == "torch":
-        import torch
-
-        activation, logits = _infer(probe, images)
-        return activation, torch.autograd.grad(keras.ops.sum(logits * chosen), activation)[0]
-    raise NotImplementedError(
-        f"Grad-CAM has no gradient on {backend}: restart with KERAS_BACKEND=tensorflow or torch"
-    )
-
-
-def _in_batches(function: Callable, *arrays: np.ndarray) -> list[np.ndarray]:
-    """Call `function` with some of the images at a time; join each of the arrays it returns."""
-    parts = [
-        function(*(array[start : start + BATCH] for array in arrays))
-        for start in range(0, len(arrays[0]), BATCH)
-    ]
-    return [np.concatenate(part) for part in zip(*parts, strict=True)]
-
-
-def _infer(model, images):
-    """The model's outputs, a list even of one."""
-    return keras.tree.flatten(model(keras.ops.convert_to_tensor(images), training=False))
-
-
-def _numpy(tensor) -> np.ndarray:
-    return keras.ops.convert_to_numpy(tensor)
-
-
-def _enlarge(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Maps (N, rows, columns) -> (N, *shape), bilinear between the centres of the cells."""
-    zoom = (1, shape[0] / maps.shape[1], shape[1] / maps.shape[2])
-    return ndimage.zoom(maps, zoom, order=1, mode="nearest", grid_mode=True)
-
-
-def _target(model, name):
-    """The layer of that name, or the default one, if there is a map in it."""
-    name = name or default_layer(model)
-    for layer in model.layers:
-        if layer.name == name:
-            if _is_usable(model, layer):
-                return layer
-            raise ValueError(
-                f"layer {name!r} has no feature map or square of tokens that comes after a "
-                f"trained weight: {_advice(model)}"
-            )
-    raise ValueError(f"model {model.name!r} has no layer {name!r}: {_advice(model)}")
-
-
-def _advice(model):
-    usable = [layer.name for layer in model.layers if _is_usable(model, layer)]
-    return f"choose from {', '.join(usable)}" if usable else "choose another model"
-
-
-def _is_usable(model, layer):
-    """Whether the layer's output has a place for each part of the image, and a gradient."""
-    weights = [attention.output for attention in _attention_layers(model)]
-    # (N, heads, T, T) only looks like a feature map, and may pass through a dropout layer.
-    is_attention = any(tensor is layer.output or tensor is layer.input for tensor in weights)
-    if is_attention or _grid(model, layer.output) is None:
-        return False
-    # Backends follow the gradient to what comes after a trained weight only.
-    return any(before.trainable_weights for before in _upstream(model, layer.output))
-
-
-def _grid(model, tensor) -> tuple[int, int, int] | None:
-    """Rows and columns of what a tensor says of the image, and its tokens before the patches.
-
-    None where it is neither a feature map (N, rows, columns, C) nor a square of tokens (N, T, D),
-    with or without a class token.
-    """
-    first = 0
-    if len(tensor.shape) == 4:
-        rows, columns = tensor.shape[1:3]
-    elif len(tensor.shape) == 3:
-        tokens = tensor.shape[1]
-        if math.isqrt(tokens) ** 2 != tokens:
-            first = 1
-        rows = columns = math.isqrt(tokens - first)
-        if first and (rows**2 != tokens - 1 or not _has_class_token(model, tensor)):
-            return None
-    else:
-        return None
-    return (rows, columns, first) if rows * columns > 1 else None
-
-
-def _has_class_token(model, tensor):
-    return any(isinstance(layer, ClassToken) for layer in _upstream(model, tensor))
-
-
-def _upstream(model, tensor):
-    """The layers from the pixels to a tensor, in order."""
-    return keras.Model(model.input, tensor).layers
-
-
-def _attention_layers(model):
-    return [layer for layer in model.layers if isinstance(layer, AttentionWeights)]
-
-
-def _required_attention(model):
-    layers = _attention_layers(model)
-    if not layers:
-        raise ValueError(
-            f"model {model.name!r} has no attention: choose a transformer, or use grad_cam"
-        )
-    return layers
-
-
-def _checked(model, images, labels=None, maps=None):
+def checked(model, images, labels=None, maps=None):
     """The images, a label for each and the maps, or ValueError with the fix."""
+    _check_model(model)
     images, size = np.asarray(images), model.input_shape[1:]
     if images.dtype != np.uint8 or images.shape[1:] != size or len(images) == 0:
         raise ValueError(
@@ -434,7 +419,129 @@ def _checked(model, images, labels=None, maps=None):
             )
         if np.isnan(maps).any():
             raise ValueError(
-                "maps have NaN: leave out the images without a map, "
-                "by ~np.isnan(maps).any(axis=(1, 2))"
+                "maps have NaN: leave out the images without a map, by ~explain.is_dead(maps)"
             )
     return images, labels, maps
+
+
+def _check_model(model):
+    nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
+    last = model.layers[-1]
+    if isinstance(model, keras.Sequential) or not hasattr(model, "inputs"):
+        problem = "is not functional: build it as keras.Model(inputs, outputs)"
+    elif isinstance(model.input, (list, dict)) or isinstance(model.output, (list, dict)):
+        problem = "has lists or several inputs or outputs: build it with one tensor each"
+    elif nested:
+        problem = f"has models for layers, {', '.join(nested)}: call their layers one by one"
+    elif isinstance(last, keras.layers.Softmax) or (
+        getattr(last, "activation", None) in (keras.activations.softmax, keras.activations.sigmoid)
+    ):
+        problem = f"ends in probabilities, layer {last.name!r}: take its logits, without activation"
+    else:
+        return
+    raise ValueError(f"model {model.name!r} {problem}")
+
+
+class _Reader:
+    """How a model's logits read its tokens, with the tensors that this takes."""
+
+    def __init__(self, model):
+        layers = places.required_attention(model)
+        poolings = [layer for layer in model.layers if isinstance(layer, SequencePooling)]
+        tokens = layers[-1].input.shape[1]
+        grid = places.grid(model, layers[-1].input)
+        if grid is None:
+            raise ValueError(
+                f"the {tokens} tokens of model {model.name!r} are no grid of patches: look at "
+                "attention_weights instead"
+            )
+        self.grid, self.poolings, self.blocks = grid, poolings, len(layers)
+        self.identity = np.eye(tokens, dtype=np.float32)
+        # What attention weights, block by block, and what sequence pooling reads.
+        self.tensors = [layer.output for layer in layers] + [layer.input for layer in poolings]
+
+    def read(self, mixture, pooled):
+        """What the logits read of (n, T, T), whose row i says what token i is made of."""
+        rows, columns, first = self.grid
+        if self.poolings:
+            scores = _numpy(self.poolings[0].score(pooled[0]))  # (n, T, 1)
+            found = (special.softmax(scores, axis=1) * mixture).sum(axis=1)
+        else:
+            found = mixture[:, 0] if first else mixture.mean(axis=1)
+        return found[:, first:].reshape(-1, rows, columns)
+
+
+def _class_activation(model, images, labels, layer, relevance):
+    """What is positive in `relevance` of a layer's activation and gradient, (n, P, C) each."""
+    images, labels, _ = checked(model, images, labels)
+    target = places.target(model, layer)
+    rows, columns, first = places.grid(model, target.output)
+    # Both outputs from the same pixels: a second model that starts at the layer would add to the
+    # nodes of its layers, and the user's model could then no longer be saved.
+    probe = keras.Model(model.input, [target.output, model.output])
+
+    def coarse(images, labels):
+        ((activation, gradient),) = (
+            [values.reshape(len(images), rows * columns + first, -1)[:, first:] for values in pair]
+            for pair in gradients.at_outputs(probe, images, labels)
+        )
+        with np.errstate(over="ignore", invalid="ignore"):  # such a map is dead
+            found = np.maximum(relevance(activation, gradient), 0)
+        return found.reshape(-1, rows, columns), _has_gradient(gradient)
+
+    maps, alive = _in_batches(coarse, images, labels)
+    _require_gradient(alive, f"layer {target.name!r}")
+    return _enlarged_without_dead(maps, alive, images.shape[1:3])
+
+
+def _has_gradient(gradient):
+    """For which images there is one: bool (n,)."""
+    gradient = gradient.reshape(len(gradient), -1)
+    return np.isfinite(gradient).all(axis=1) & gradient.any(axis=1)
+
+
+def _require_gradient(alive, where):
+    if not alive.any():
+        raise NoGradient(
+            f"the gradient at {where} is zero or not finite for every image: choose an earlier "
+            "layer, such as the first norm of the last transformer block, and make sure that the "
+            "weights are finite"
+        )
+
+
+def _without_dead(maps, alive):
+    """The maps, NaN where they are dead."""
+    alive = alive & np.isfinite(maps).all(axis=(1, 2)) & maps.any(axis=(1, 2))
+    return np.where(alive[:, None, None], maps, np.float32(np.nan))
+
+
+def _enlarged_without_dead(maps, alive, shape):
+    maps = _without_dead(maps, alive)
+    # NaN would spread to its neighbours when enlarged.
+    enlarged = _enlarge(np.nan_to_num(maps), shape)
+    enlarged[is_dead(maps)] = np.nan
+    return enlarged
+
+
+def _in_batches(function: Callable, *arrays: np.ndarray) -> list[np.ndarray]:
+    """Call `function` with some of the images at a time; join each of the arrays it returns."""
+    parts = [
+        function(*(array[start : start + BATCH] for array in arrays))
+        for start in range(0, len(arrays[0]), BATCH)
+    ]
+    return [np.concatenate(part) for part in zip(*parts, strict=True)]
+
+
+def _infer(model, images):
+    """The model's outputs, a list even of one."""
+    return keras.tree.flatten(model(keras.ops.convert_to_tensor(images), training=False))
+
+
+def _numpy(tensor) -> np.ndarray:
+    return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
+
+
+def _enlarge(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """Maps (N, rows, columns) -> (N, *shape), bilinear between the centres of the cells."""
+    zoom = (1, shape[0] / maps.shape[1], shape[1] / maps.shape[2])
+    return ndimage.zoom(maps, zoom, order=1, mode="nearest", grid_mode=True)

@@ -7,9 +7,10 @@ A model has one colour, marker and display name in all figures. Scores are fract
 the recorded runs; only the confusion matrix shows percentages.
 """
 
+import io
 import textwrap
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from itertools import cycle, pairwise
+from itertools import chain, cycle, pairwise
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import seaborn as sns
+from IPython import get_ipython
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
@@ -28,6 +30,7 @@ from matplotlib.patches import Patch, Rectangle
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
+from PIL import Image
 
 from helpers import config
 
@@ -60,11 +63,13 @@ _HEAT, _SIGNED, _COUNTS = "viridis", "RdBu_r", "Blues"
 
 _WIDTH = 8.2  # inches: 900 pixels at the resolution of inline figures
 _INLINE_DPI, _SAVED_DPI = 110, 150
+_UNSEEN = 16  # of 255 levels: the error, but for a thousandth, of a picture stored in few colours
 _LAYOUT = "compressed"  # constrained layout that also holds for images of fixed aspect
 _RARE = 0.002  # of 10,000 images 20: fewer say little of a bin's accuracy
 _MOST_CLASSES = 20  # that bars and cells can be labelled for
 # Names stand beside points at the first gap or, with a line that leads to the point, at the second.
 _NAME_SIZE, _NAME_GAPS = 9, (7, 20)  # typographic points
+_CHARACTER = 0.009  # inches: about the width of a character, a point of its size
 _LEADER = {"arrowstyle": "-", "color": _GREY, "lw": 0.7, "shrinkA": 0, "shrinkB": 6}
 
 _AXIS_LABELS = {
@@ -86,7 +91,10 @@ _AXIS_LABELS = {
 
 
 def use_style() -> None:
-    """Set the defaults of all figures; call it once at the top of a notebook."""
+    """Set the defaults of all figures; call it once at the top of a notebook.
+
+    In a notebook, figures are from then on shown as `png` makes them, so that its file stays small.
+    """
     rc = {
         "figure.dpi": _INLINE_DPI,
         "savefig.dpi": _SAVED_DPI,
@@ -99,6 +107,11 @@ def use_style() -> None:
     }
     # DejaVu Sans comes with matplotlib, so that text is the same everywhere: 10 pt, ticks 9 pt.
     sns.set_theme("paper", "ticks", _PALETTE, "DejaVu Sans", font_scale=1.05, rc=rc)
+    shell = get_ipython()
+    if shell is not None:
+        plt.switch_backend(plt.get_backend())  # loaded later, it would undo the next line
+        formatter = shell.display_formatter.formatters["image/png"]
+        formatter.for_type(Figure, lambda figure: png(figure, _INLINE_DPI))
 
 
 def save(figure: Figure, name: str) -> Path:
@@ -109,8 +122,23 @@ def save(figure: Figure, name: str) -> Path:
     """
     path = config.FIGURES / f"{name}.png"
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=_SAVED_DPI, bbox_inches="tight", metadata={"Software": None})
+    path.write_bytes(png(figure))
     return path
+
+
+def png(figure: Figure, dpi: int = _SAVED_DPI) -> bytes:
+    """Return the figure as a PNG, a third as large as matplotlib's own where that shows nothing.
+
+    256 colours of its own are enough for lines and for maps of relevance, not for photographs.
+    """
+    drawn, stored = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", dpi=dpi, bbox_inches="tight")
+    whole = Image.open(drawn).convert("RGB")
+    few = whole.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    error = np.abs(np.asarray(few.convert("RGB"), float) - np.asarray(whole))
+    unseen = np.quantile(error, 0.999) <= _UNSEEN
+    (few if unseen else whole).save(stored, "PNG", optimize=True, dpi=(dpi, dpi))
+    return stored.getvalue()
 
 
 def colour(model_name: str) -> str:
@@ -241,11 +269,10 @@ def learning_curves(histories: Mapping[str, pd.DataFrame], score: str = "accurac
 
 
 def confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
-    """Draw numbers of images, int (C, C), rows true, columns predicted.
+    """Draw numbers of images, int (C, C), rows true, columns predicted, in percent of the row.
 
-    The colour is the number, on a square-root scale so that confusions show beside the diagonal;
-    the text is the percentage of the row, none for 0. More than 20 classes have room for neither
-    text nor names.
+    Colours are on a square-root scale, so that confusions show beside the diagonal; the text is
+    left out for 0. More than 20 classes have room for neither text nor names.
     """
     matrix = _check_square(matrix, len(classes), "classes")
     if not np.issubdtype(matrix.dtype, np.integer):
@@ -259,17 +286,16 @@ def confusion_matrix(matrix: np.ndarray, classes: Sequence[str]) -> Figure:
     figure, axes = _figure(width=side, height=0.88 * side)
     _cells(
         axes,
-        matrix,
+        percent,
         texts if fits else None,
         list(classes) if fits else [],
         fontsize=8 if len(classes) <= 10 else 6.5,
         cmap=_COUNTS,
-        norm=PowerNorm(0.5, vmin=0),
+        norm=PowerNorm(0.5, vmin=0, vmax=100),
         square=True,
-        cbar_kws={"label": "Images", "shrink": 0.8, "aspect": 25},
+        cbar_kws={"label": "% of the true class", "shrink": 0.8, "aspect": 25},
     )
     axes.set(xlabel="Predicted class", ylabel="True class")
-    axes.set_title("Predictions, in % of the true class" if fits else "")
     return figure
 
 
@@ -565,12 +591,14 @@ def heatmaps(
     row_titles: Sequence[str] | None = None,
     alpha: float = 0.5,
     captions: Mapping[str, Sequence[str]] | None = None,
+    own_scale: bool = True,
 ) -> Figure:
     """Draw a row for each image: the image itself, then each method's map over it in grey.
 
     `images` are uint8 (N, H, W, 3), `maps` float (N, H, W) by column title. Each map is scaled to
-    [0, 1] by its own minimum and maximum; one that is constant becomes 0, one that is NaN leaves
-    the grey image. `captions` has a text below each image's map, by column title.
+    [0, 1] by its own minimum and maximum, or, without `own_scale`, is in [0, 1] already; one that
+    is constant becomes 0, one that is NaN leaves the grey image. `captions` has a text below each
+    image's map, by column title.
     """
     _check_images(images)
     row_titles = _entries("row_titles", row_titles, len(images), "image")
@@ -581,9 +609,12 @@ def heatmaps(
                 f"resize them to {images.shape[:3]}, one an image"
             )
     margin = _room(row_titles)
-    side = min((_WIDTH - 0.8 - margin) / (1 + len(maps)), 1.5)
-    titles = [_wrap(title, side / 0.085) for title in ("Image", *maps)]
+    side = min((_WIDTH - 0.8 - margin) / (1 + len(maps)), 1.5, 8 / len(images))
+    words = " ".join(("Image", *maps)).split()
+    title_size = _size_that_fits(words, 0.9 * side, 9.5)
+    titles = [_wrap(title, side / (_CHARACTER * title_size)) for title in ("Image", *maps)]
     captions = captions or {}
+    caption_size = _size_that_fits(chain.from_iterable(captions.values()), side, 8)
     for title, texts in captions.items():
         _entries(f"captions[{title!r}]", texts, len(images), "image")
     row_height = side + (0.2 if captions else 0.04)
@@ -592,13 +623,14 @@ def heatmaps(
     for row, image in zip(range(len(images)), images, strict=True):
         _show(grid[row, 0], image)
         for axes, (title, values) in zip(grid[row, 1:], maps.items(), strict=True):
-            _overlay(axes, image, _unit_range(values[row]), Normalize(0, 1), alpha)
+            shown = _unit_range(values[row]) if own_scale else values[row]
+            _overlay(axes, image, shown, Normalize(0, 1), alpha)
             if title in captions:
-                axes.set_xlabel(captions[title][row], fontsize=8, labelpad=2)
+                axes.set_xlabel(captions[title][row], fontsize=caption_size, labelpad=2)
     for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title, fontsize=9.5)
+        axes.set_title(title, fontsize=title_size)
     _name_rows(grid, row_titles)
-    _colour_bar(figure, grid, "Relative relevance", ScalarMappable(Normalize(0, 1), _HEAT))
+    _colour_bar(figure, grid, "Relative\nrelevance", ScalarMappable(Normalize(0, 1), _HEAT))
     return figure
 
 
@@ -646,30 +678,28 @@ def attention_grid(
     return figure
 
 
-def deletion_curves(curves: Mapping[str, Mapping[str, np.ndarray]]) -> Figure:
-    """Draw the probability that is left as pixels go: a panel for each model, a line a method.
+def line_panels(frame: pd.DataFrame, x: str, y: str, line: str, xlabel: str, ylabel: str) -> Figure:
+    """Draw a panel for each `model` of `frame`, and in it a line for each value of `line`.
 
-    `curves` has, by model and method, the mean probabilities (steps + 1,) with 0 to all of the
-    pixels deleted, in equal steps.
+    `x`, `y` and `line` name columns; a line has the same colour and dashes in every panel. Both
+    axes start at 0, `y` below it where values are; `x` ends at its maximum, `y` at 1.
     """
-    methods = list(dict.fromkeys(method for lines in curves.values() for method in lines))
-    colours, styles = _colours(methods), dict(zip(methods, cycle(("-", "--", "-.", ":"))))
-    rows = -(-len(curves) // 3)
-    columns = -(-len(curves) // rows)  # four stand two by two
+    _check_columns(frame, ["model", x, y, line])
+    names, panels = (list(dict.fromkeys(frame[key])) for key in (line, "model"))
+    colours, styles = _colours(names), dict(zip(names, cycle(("-", "--", "-.", ":"))))
+    rows = -(-len(panels) // 3)
+    columns = -(-len(panels) // rows)  # four stand two by two
     figure, grid = _panels(rows, columns, max(columns, 2) * _WIDTH / 3, 0.6 + 2.3 * rows)
-    for number, (name, lines) in enumerate(curves.items()):
-        axes = grid.flat[number]
-        for method, values in lines.items():
-            share = np.linspace(0, 1, len(values))
-            axes.plot(share, values, styles[method], color=colours[method], label=method)
-        axes.set(xlim=(0, 1), ylim=(0, 1), title=label(name))
-        axes.set_ylabel("Probability of the class" if number % columns == 0 else "")
-        axes.set_xlabel("Share of pixels deleted" if number + columns >= len(curves) else "")
+    for number, panel in enumerate(panels):
+        axes, own = grid.flat[number], frame[frame["model"] == panel]
+        for name, points in own.groupby(line, sort=False):
+            axes.plot(points[x], points[y], styles[name], color=colours[name], clip_on=False)
+        axes.set(xlim=(0, frame[x].max()), ylim=(min(0, frame[y].min()), 1), title=label(panel))
+        axes.set_ylabel(ylabel if number % columns == 0 else "")
+        axes.set_xlabel(xlabel if number + columns >= len(panels) else "")
         axes.grid(visible=True)
-    _hide(grid.flat[len(curves) :])
-    key = [
-        Line2D([], [], ls=styles[method], color=colours[method], label=method) for method in methods
-    ]
+    _hide(grid.flat[len(panels) :])
+    key = [Line2D([], [], ls=styles[name], color=colours[name], label=name) for name in names]
     _legend(figure, key)
     return figure
 
@@ -761,6 +791,12 @@ def _name_rows(grid: np.ndarray, row_labels: Sequence[str]) -> None:
         axes.set_ylabel(text, rotation=0, ha="right", va="center", fontsize=9)
 
 
+def _size_that_fits(lines: Iterable[str], width: float, largest: float) -> float:
+    """Return the font size, up to `largest` points, at which no line is over `width` inches."""
+    longest = max(map(len, lines), default=0)
+    return min(largest, width / (_CHARACTER * longest)) if longest else largest
+
+
 def _wrap(text: str, width: float) -> str:
     """Break lines longer than `width` characters at spaces; breaks that are there stay."""
     options = {"break_long_words": False, "break_on_hyphens": False}
@@ -841,7 +877,8 @@ def _overlay(
 def _colour_bar(
     figure: Figure, axes: Axes | np.ndarray, text: str, colours: ScalarMappable
 ) -> None:
-    bar = figure.colorbar(colours, ax=axes, label=text, shrink=0.8, aspect=25)
+    shrink = min(0.8, 3.5 / figure.get_figheight())  # beside many rows, 3.5 inches are enough
+    bar = figure.colorbar(colours, ax=axes, label=text, shrink=shrink, aspect=25)
     bar.outline.set_visible(False)
 
 

@@ -25,6 +25,11 @@ SEARCHED_SETTINGS = [
 ]
 
 
+AUDIT = ("faithfulness", "curves", "sanity")  # the tables that `helpers.audit` writes
+# Of its tests, those that only the order of the pixels counts for, not how much a map covers.
+DECISIVE = ("deletion, blur", "insertion, blur", "ROAD")
+
+
 def save(frame: pd.DataFrame, name: str, digits: int = 4) -> pd.DataFrame:
     """Write a table to `figures/<name>.csv` and `.md`, rounded, and return it as written."""
     frame = frame.round(digits)
@@ -139,6 +144,47 @@ def speed(pattern: str, root: Path | None = None) -> pd.DataFrame:
         }
     rows = dict(sorted(rows.items(), key=lambda item: item[1]["PFLOP"]))
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("experiment")
+
+
+def audit(table: str) -> pd.DataFrame:
+    """One of `AUDIT`, the tests of the recorded models' explanations.
+
+    Raises:
+        FileNotFoundError: it is not there.
+    """
+    path = audit_file(table)
+    if not path.exists():
+        raise FileNotFoundError(f"{path} is missing: run python -m helpers faithfulness")
+    return pd.read_csv(path)
+
+
+def audit_file(table: str) -> Path:
+    """Where one of `AUDIT` is kept."""
+    return config.FIGURES / "06_grad_cam" / f"{table}.csv"
+
+
+def gains() -> pd.DataFrame:
+    """How far methods of explanation beat maps that know nothing, over all images of the audit.
+
+    A row a model, method, score and reference (`random`, `centre`, `other image`): `gain`, above 0
+    where the method is better, and its 95 % interval `low` to `high`; `p` of a t-test over the
+    images, after Holm's correction for all rows of the method; `better`, the gain's sign, 0 where
+    p is not below 0.05.
+    """
+    rows = audit("faithfulness").query("predictions == 'all'")
+    p = rows.groupby("method")["p"].transform(metrics.holm)
+    return rows.assign(p=p, better=np.sign(rows["gain"]).where(p < 0.05, 0).astype(int))
+
+
+def standing(method: str) -> pd.DataFrame:
+    """How many of the `DECISIVE` tests a method wins and loses, by model.
+
+    It wins (column `won`) where it beats all references, and loses (`lost`) where it is worse
+    than one of them; the other tests are not decided.
+    """
+    rows = gains().query("method == @method and score in @DECISIVE")
+    worst = rows.groupby(["model", "score"], sort=False)["better"].min().unstack()
+    return pd.DataFrame({"won": (worst > 0).sum(axis=1), "lost": (worst < 0).sum(axis=1)})
 
 
 def scores(chosen: Sequence[runs.Run]) -> pd.DataFrame:

@@ -184,6 +184,8 @@ class Keeper(keras.callbacks.Callback):
 
 def best_epoch(history: list[dict] | pd.DataFrame, settings: Recipe) -> int:
     """The epoch, from 1, that `settings.select` prefers; the earlier one on a tie."""
+    if settings.select == "last":
+        return len(history)
     values = pd.DataFrame(history)[f"val_{settings.select}"]
     best = values.idxmin() if settings.select == "loss" else values.idxmax()
     return int(best) + 1

@@ -95,6 +95,14 @@ def test_the_ratio_is_the_median_of_the_rounds_ratios():
     assert (cells["goal"], cells["met"], cells["note"]) == (None, None, None)
 
 
+def test_the_table_shows_four_digits():
+    long = bench.Row("pipeline", "a peer", "images/s", np.array([213326.2]), np.array([0.123456]))
+    frame = bench.table([long, row(peer="could not run")])
+    assert frame["ours"].tolist() == [213300, 20]
+    assert frame["peer"].iloc[0] == 0.1235
+    assert np.isnan(frame["peer"].iloc[1])
+
+
 @pytest.mark.parametrize(
     ("goal", "met"),
     [

@@ -138,6 +138,20 @@ def test_prepare_thins_out_then_splits(sample, variant, train, val):
     np.testing.assert_array_equal(split.x_val, sample.x_train[split.val_index])
 
 
+def test_permuted_labels_are_those_of_other_images(sample):
+    labels, _ = data.official_labels()
+    whole = replace(sample, y_train=labels)  # a split looks at nothing else
+    permuted = data.prepare("cifar10-permuted", seed=0, data=whole)
+    own = labels[permuted.train_index]
+    assert np.bincount(permuted.y_train).tolist() == np.bincount(own).tolist() == [90] * 10
+    assert 0.05 < (permuted.y_train == own).mean() < 0.15  # a tenth, by chance
+    np.testing.assert_array_equal(permuted.y_val, labels[permuted.val_index])
+    again = data.prepare("cifar10-permuted", seed=0, data=whole)
+    np.testing.assert_array_equal(again.y_train, permuted.y_train)
+    other = data.prepare("cifar10-permuted", seed=1, data=whole)
+    assert (other.data.y_train != permuted.data.y_train).any()
+
+
 def test_prepare_loads_the_variant_s_source(monkeypatch, sample):
     asked = []
     monkeypatch.setattr(data, "load", lambda name: asked.append(name) or sample)

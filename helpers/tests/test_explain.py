@@ -4,11 +4,12 @@ import importlib.util
 import os
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
 
-from helpers import explain
+from helpers import explain, gradients, places
 from helpers.backend import keras
 from helpers.models import BUILDERS, build
 from helpers.models.layers import ClassToken, PositionEmbedding, encoder, patch_tokens
@@ -27,6 +28,7 @@ DEFAULT_LAYERS = {
     "fast_hybrid": "norm",
 }
 GRIDS = {"fast_cnn": (3, 3), "fast_hybrid": (7, 7)}  # of the others, (8, 8)
+IMAGES = np.zeros((2, 4, 4, 3), np.uint8)
 TOO_LARGE_TO_BUILD = {"resnet18", "vit_128"}
 
 
@@ -158,7 +160,7 @@ def test_grad_cam_drops_the_class_token_and_keeps_the_patches_in_order():
     images = pixels(2, 8, 8, 3)
     patches = images[..., 0].reshape(2, 4, 2, 4, 2).mean(axis=(2, 4))
     for name in ("class_token", "tokens"):  # 17 tokens, and 16 before the class token
-        assert explain.grid_size(model, name) == (4, 4)
+        assert places.grid_size(model, name) == (4, 4)
         maps = explain.grad_cam(model, images, 0, name)
         np.testing.assert_allclose(maps, enlarged(patches, 8), rtol=1e-5)
 
@@ -194,7 +196,13 @@ def test_the_result_does_not_depend_on_batches_or_earlier_calls(monkeypatch):
     maps = explain.grad_cam(model, images, labels)
     rollout = explain.attention_rollout(model, images)
     weights = explain.attention_weights(model, images)
+    smooth = explain.smooth_gradient(model, images, labels, 3)
+    occluded = explain.occlusion(model, images, labels, 4, 2)
     monkeypatch.setattr(explain, "BATCH", 2)
+    again = explain.smooth_gradient(model, images, labels, 3)
+    np.testing.assert_allclose(again, smooth, rtol=1e-3)
+    again = explain.occlusion(model, images, labels, 4, 2)
+    np.testing.assert_allclose(again, occluded, rtol=1e-3, atol=1e-4)
     np.testing.assert_allclose(explain.grad_cam(model, images, labels), maps, rtol=1e-4)
     np.testing.assert_allclose(explain.attention_rollout(model, images), rollout, rtol=1e-4)
     for whole, parts in zip(weights, explain.attention_weights(model, images), strict=True):
@@ -244,6 +252,136 @@ def test_weights_that_are_not_finite_raise():
         explain.grad_cam(model, pixels(2, 4, 4, 3), 0, "map")
 
 
+# --- other weights than Grad-CAM's --------------------------------------------------------------
+
+
+def by_place() -> keras.Model:
+    """Logits (r, -r), r the sum of red over the pixels, each times its own number, 1 to 4.
+
+    The feature map ("map") is (red, 2 x red): only the first channel is read.
+    """
+    inputs = keras.Input((2, 2, 3), dtype="uint8")
+    x = layers.Conv2D(2, 1, name="map")(layers.Rescaling(1.0)(inputs))
+    model = keras.Model(inputs, layers.Dense(2, name="logits")(layers.Flatten()(x)))
+    model.get_layer("map").set_weights([np.array([[[[1, 2], [0, 0], [0, 0]]]]), np.zeros(2)])
+    numbers = np.zeros((4, 2))
+    numbers[:, 0] = [1, 2, 3, 4]
+    kernel = np.stack([numbers.ravel(), -numbers.ravel()], axis=1)
+    model.get_layer("logits").set_weights([kernel, np.zeros(2)])
+    return model
+
+
+def test_hires_cam_takes_each_place_by_its_own_gradient():
+    images = pixels(2, 2, 2, 3)
+    red = images[..., 0].astype(float)
+    maps = explain.hires_cam(by_place(), images, 0)
+    np.testing.assert_allclose(maps, red * [[1, 2], [3, 4]], rtol=1e-5)
+    np.testing.assert_allclose(explain.grad_cam(by_place(), images, 0), red * 2.5, rtol=1e-5)
+
+
+def test_hires_cam_is_grad_cam_where_the_map_is_averaged():
+    images, labels = pixels(3, 4, 4, 3), np.array([0, 1, 0])
+    np.testing.assert_allclose(
+        explain.hires_cam(contrast(), images, labels),
+        explain.grad_cam(contrast(), images, labels),
+        rtol=1e-5,
+    )
+
+
+def test_grad_cam_plus_plus_worked_out_by_hand():
+    images = pixels(2, 2, 2, 3)
+    red = images[..., 0].astype(float)
+    maps = explain.grad_cam_plus_plus(by_place(), images, 0)
+    # The second channel has no gradient.  Of the first, place i has the gradient g = i, and weighs
+    # g^2 / (2 g^2 + sum(red) g^3) = 1 / (2 + sum(red) i).
+    gradient = np.array([1, 2, 3, 4])
+    weights = (gradient / (2 + red.sum(axis=(1, 2))[:, None] * gradient)).sum(axis=1)
+    np.testing.assert_allclose(maps, red * weights[:, None, None], rtol=1e-5)
+
+
+def test_grad_cam_plus_plus_passes_over_what_speaks_against_the_class():
+    with pytest.raises(ValueError, match="pass uint8"):
+        explain.grad_cam_plus_plus(by_place(), IMAGES, 1)
+    maps = explain.grad_cam_plus_plus(by_place(), pixels(2, 2, 2, 3), 1)
+    assert np.isnan(maps).all()
+
+
+# --- without a layer ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("samples", "noise"), [(1, 0.0), (5, 0.3)])
+def test_the_gradient_of_a_linear_model_is_its_weights(samples, noise):
+    maps = explain.smooth_gradient(contrast(), pixels(2, 4, 4, 3), 0, samples, noise)
+    # Red counts 1/16 and green -1/16, whatever the image.
+    np.testing.assert_allclose(maps, np.full((2, 4, 4), 2 / 16), rtol=1e-5)
+
+
+def test_the_plain_gradient_agrees_with_finite_differences():
+    model, image = transformer(size=4), pixels(1, 4, 4, 3) // 2 + 60
+    maps = explain.smooth_gradient(model, image, 2, samples=1, noise=0)
+    changed = np.repeat(image, 2 * 48, axis=0)
+    for i, place in enumerate(np.ndindex(4, 4, 3)):
+        changed[(2 * i, *place)] += 1
+        changed[(2 * i + 1, *place)] -= 1
+    logits = output(model, changed)[:, 2]
+    slopes = ((logits[::2] - logits[1::2]) / 2).reshape(4, 4, 3)
+    expected = np.abs(slopes).sum(axis=2)
+    np.testing.assert_allclose(maps[0], expected, atol=0.02 * expected.max())
+
+
+def test_noise_is_averaged_before_the_size_is_taken():
+    model, images = transformer(size=4), pixels(2, 4, 4, 3)
+    plain = explain.smooth_gradient(model, images, 0, 1, 0)
+    smooth = explain.smooth_gradient(model, images, 0, 8, 0.2, seed=1)
+    assert not np.allclose(smooth, plain, rtol=0.1)
+    copy = gradients.with_float_input(model)
+    shifts = np.random.default_rng(1).normal(0, 255 * 0.2, (8, 4, 4, 3))
+    slopes = np.array(
+        [
+            gradients.at_pixels(copy, images + shift.astype(np.float32), np.zeros(2, int))
+            for shift in shifts
+        ]
+    )
+    np.testing.assert_allclose(smooth, np.abs(slopes.mean(axis=0)).sum(axis=3), rtol=1e-4)
+    assert not np.allclose(smooth, np.abs(slopes).mean(axis=0).sum(axis=3), rtol=0.1)
+    np.testing.assert_array_equal(explain.smooth_gradient(model, images, 0, 8, 0.2, seed=1), smooth)
+    again = explain.smooth_gradient(model, images, 0, 8, 0.2, seed=2)
+    assert not np.allclose(again, smooth, rtol=0.01)
+
+
+def test_occlusion_worked_out_by_hand():
+    images = np.zeros((1, 4, 4, 3), np.uint8)
+    images[0, 0, 0, 0] = 160  # mean red is 10
+    maps = explain.occlusion(contrast(), images, 0, size=2, stride=2)
+    # Covered, the first square has 4 x 10 red in place of 160, each other 40 in place of none.
+    expected = np.full((4, 4), -40 / 16)
+    expected[:2, :2] = 120 / 16
+    np.testing.assert_allclose(maps[0], expected, rtol=1e-4)
+
+
+def test_occlusions_squares_overlap_and_reach_the_sides():
+    images = np.zeros((1, 5, 5, 3), np.uint8)
+    images[0, 4, 4, 0] = 250  # mean red is 10
+    maps = explain.occlusion(contrast(size=5), images, 0, size=2, stride=2)
+    # Squares start at 0, 2 and 3: the last pixel is in one of them, its neighbour in two.
+    corner, other = (250 - 4 * 10) / 25, -4 * 10 / 25
+    np.testing.assert_allclose(maps[0, 4, 4], corner, rtol=1e-4)
+    np.testing.assert_allclose(maps[0, 3, 3], (corner + 3 * other) / 4, rtol=1e-4)
+    np.testing.assert_allclose(maps[0, :3, :3], other, rtol=1e-4)
+
+
+@pytest.mark.parametrize(("size", "stride"), [(5, 1), (2, 3), (0, 0)])
+def test_occlusion_refuses_squares(size, stride):
+    with pytest.raises(ValueError, match="pass 1 <= stride <= size <= 4"):
+        explain.occlusion(contrast(), IMAGES, 0, size, stride)
+
+
+@pytest.mark.parametrize(("samples", "noise"), [(0, 0.1), (3, -0.1)])
+def test_smooth_gradient_refuses_samples_and_noise(samples, noise):
+    with pytest.raises(ValueError, match="pass at least 1, and 0 or more"):
+        explain.smooth_gradient(contrast(), IMAGES, 0, samples, noise)
+
+
 # --- layers -------------------------------------------------------------------------------------
 
 
@@ -254,19 +392,19 @@ def test_each_architecture_has_its_default_layer_here():
 @pytest.mark.parametrize("name", DEFAULT_LAYERS)
 def test_default_layers(name):
     model = build(name)
-    assert explain.default_layer(model) == DEFAULT_LAYERS[name]
-    assert explain.grid_size(model) == GRIDS.get(name, (8, 8))
+    assert places.default_layer(model) == DEFAULT_LAYERS[name]
+    assert places.grid_size(model) == GRIDS.get(name, (8, 8))
 
 
-@pytest.mark.parametrize(("class_token", "layer"), [(True, "block1_norm1"), (False, "norm")])
-def test_default_layer_of_a_small_transformer(class_token, layer):
-    model = transformer(class_token, depth=1)
-    assert explain.default_layer(model) == layer
-    assert explain.grid_size(model) == (4, 4)
+@pytest.mark.parametrize(("class_token", "layer"), [(True, "block2_norm1"), (False, "norm")])
+def test_default_layer_is_the_last_that_the_logits_read_all_of(class_token, layer):
+    model = transformer(class_token)
+    assert places.default_layer(model) == layer
+    assert places.grid_size(model) == (4, 4)
 
 
 def test_a_hybrids_other_branch_can_be_named():
-    assert explain.grid_size(build("hybrid_dual"), "block6_norm1") == (8, 8)
+    assert places.grid_size(build("hybrid_dual"), "block6_norm1") == (8, 8)
 
 
 def flat() -> keras.Model:
@@ -278,7 +416,7 @@ def flat() -> keras.Model:
 
 def test_a_model_without_maps_has_no_default_layer():
     with pytest.raises(ValueError, match="model 'flat' has neither a feature map nor"):
-        explain.default_layer(flat())
+        places.default_layer(flat())
 
 
 def test_tokens_that_are_no_square_are_refused():
@@ -290,8 +428,8 @@ def test_tokens_that_are_no_square_are_refused():
     model = keras.Model(inputs, layers.Dense(2)(layers.Flatten()(x)))
     for name in ("tokens", "seventeen"):  # 17 tokens, but none of them a class token
         with pytest.raises(ValueError, match=f"{name!r} has no feature map or square of tokens"):
-            explain.grid_size(model, name)
-    assert explain.grid_size(model, "sixteen") == (4, 4)
+            places.grid_size(model, name)
+    assert places.grid_size(model, "sixteen") == (4, 4)
 
 
 # --- attention ----------------------------------------------------------------------------------
@@ -384,6 +522,42 @@ def test_rollout_weighs_tokens_as_sequence_pooling_does():
     assert pooled.max() > 2 * pooled.min()
 
 
+@pytest.mark.parametrize("class_token", [True, False])
+def test_gradient_weighted_attention_agrees_with_finite_differences(class_token):
+    model, image, label = transformer(class_token, size=4), pixels(1, 4, 4, 3), 1
+    tokens = 5 if class_token else 4
+    relevance = np.eye(tokens)
+    for block, weights in enumerate(explain.attention_weights(model, image), start=1):
+        # From this block's weights on, with each of them moved up and down.
+        at = model.get_layer(f"block{block}_attention_weights").output
+        rest = keras.Model([model.input, at], model.output)
+        steps = np.zeros((2 * weights.size, *weights.shape[1:]), np.float32)
+        for i, place in enumerate(np.ndindex(weights.shape[1:])):
+            steps[(2 * i, *place)], steps[(2 * i + 1, *place)] = 0.01, -0.01
+        inputs = [np.repeat(image, len(steps), axis=0), weights + steps]
+        logits = keras.ops.convert_to_numpy(
+            rest([keras.ops.convert_to_tensor(x) for x in inputs], training=False)
+        )[:, label]
+        slopes = ((logits[::2] - logits[1::2]) / 0.02).reshape(weights.shape[1:])
+        positive = np.maximum(weights[0] * slopes, 0)
+        relevance = relevance + (positive[0] + positive[1]) / 2 @ relevance
+    relevance -= np.eye(tokens)
+    expected = relevance[0, 1:] if class_token else relevance.mean(axis=0)
+    maps = explain.gradient_weighted_attention(model, image, label)
+    np.testing.assert_allclose(
+        maps, enlarged(expected.reshape(1, 2, 2), 4), atol=0.02 * expected.max()
+    )
+    assert expected.max() > 1.1 * expected.min()
+
+
+def test_gradient_weighted_attention_asks_for_a_class():
+    model, images = transformer(), pixels(4, 8, 8, 3)
+    maps = [explain.gradient_weighted_attention(model, images, label) for label in range(3)]
+    assert not np.allclose(maps[0], maps[1], rtol=0.1)
+    rollouts = [explain.attention_rollout(model, images, label) for label in range(3)]
+    np.testing.assert_array_equal(rollouts[0], rollouts[1])
+
+
 # --- reference maps -----------------------------------------------------------------------------
 
 
@@ -415,87 +589,7 @@ def test_random_maps_are_as_coarse_as_asked():
     np.testing.assert_array_equal(maps, explain.random_maps(3, (8, 12), seed=1, grid=(4, 3)))
 
 
-# --- deletion -----------------------------------------------------------------------------------
-
-
-def red_mean(size: int) -> keras.Model:
-    """Logits (mean red / 10, 0)."""
-    inputs = keras.Input((size, size, 3), dtype="uint8")
-    x = layers.GlobalAveragePooling2D()(layers.Rescaling(0.1)(inputs))
-    model = keras.Model(inputs, layers.Dense(2, name="logits")(x), name="red_mean")
-    model.get_layer("logits").set_weights([np.array([[1, 0], [0, 0], [0, 0]]), np.zeros(2)])
-    return model
-
-
-def sigmoid(values) -> np.ndarray:
-    return 1 / (1 + np.exp(-np.asarray(values, float)))
-
-
-def reds(*values: int) -> np.ndarray:
-    """One 2 x 2 image of these reds."""
-    image = np.zeros((1, 2, 2, 3), np.uint8)
-    image[0, ..., 0] = np.reshape(values, (2, 2))
-    return image
-
-
-@pytest.mark.parametrize(
-    ("values", "steps", "fill", "means"),
-    [
-        # The third pixel goes first, then the first, the fourth and the second.
-        ([3, 1, 4, 2], 4, (0, 0, 0), [25, 20, 10, 7.5, 0]),
-        ([3, 1, 4, 2], 2, (0, 0, 0), [25, 10, 0]),
-        ([3, 1, 4, 2], 4, None, [25, 26.25, 22.5, 26.25, 25]),
-        # Equal pixels in reading order.
-        ([1, 1, 1, 1], 4, (0, 0, 0), [25, 15, 7.5, 2.5, 0]),
-        ([1, 2, 1, 2], 4, (0, 0, 0), [25, 17.5, 15, 5, 0]),
-    ],
-)
-def test_deletion_curve_worked_out_by_hand(values, steps, fill, means):
-    images = reds(40, 30, 20, 10)
-    curve = explain.deletion_curve(
-        red_mean(2), images, 0, np.reshape(values, (1, 2, 2)), steps, fill
-    )
-    np.testing.assert_allclose(curve, sigmoid(np.array([means]) / 10), rtol=1e-5)
-
-
-def test_deletion_curve_goes_from_the_image_to_its_mean_colour(monkeypatch):
-    monkeypatch.setattr(explain, "BATCH", 2)
-    model, images, labels = transformer(depth=1), pixels(3, 8, 8, 3), np.array([0, 1, 2])
-    filled = np.empty_like(images)
-    filled[:] = np.rint(images.mean(axis=(1, 2), keepdims=True))
-    curves = explain.deletion_curve(model, images, labels, explain.random_maps(3, (8, 8)))
-    assert curves.shape == (3, 17)
-    for end, expected in ((0, images), (-1, filled)):
-        exponentials = np.exp(output(model, expected))
-        probabilities = exponentials / exponentials.sum(axis=1, keepdims=True)
-        np.testing.assert_allclose(curves[:, end], probabilities[range(3), labels], rtol=1e-4)
-
-
-def test_deleting_evidence_lowers_the_probability_fastest_by_the_true_map():
-    images = pixels(4, 8, 8, 3)
-    curves = {
-        name: explain.deletion_curve(red_mean(8), images, 0, maps, 8, fill=(0, 0, 0))
-        for name, maps in {
-            "true": images[..., 0],
-            "random": explain.random_maps(4, (8, 8), grid=(8, 8)),
-            "opposite": -images[..., 0].astype(int),
-        }.items()
-    }
-    for curve in curves.values():
-        assert (np.diff(curve, axis=1) <= 0).all()
-    areas = {name: explain.area_under(curve) for name, curve in curves.items()}
-    assert (areas["true"] < areas["random"]).all()
-    assert (areas["random"] < areas["opposite"]).all()
-
-
-def test_area_under():
-    curves = np.array([[1, 1, 1], [1, 0.5, 0], [1, 0, 0], [0.5, 1, 0]])
-    np.testing.assert_allclose(explain.area_under(curves), [1, 0.5, 0.25, 0.625])
-
-
 # --- refusals -----------------------------------------------------------------------------------
-
-IMAGES, MAPS = np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 4, 4))
 
 
 @pytest.mark.parametrize(
@@ -524,7 +618,7 @@ def test_grad_cam_refuses(images, labels, layer, message):
 @pytest.mark.parametrize("layer", ["block1_attention_weights", "block1_attention_dropout"])
 def test_attention_weights_are_no_feature_map(layer):
     with pytest.raises(ValueError, match=f"'{layer}' has no feature map") as caught:
-        explain.grid_size(transformer(), layer)
+        places.grid_size(transformer(), layer)
     usable = str(caught.value).split("choose from ")[1].split(", ")
     assert usable[:5] == ["patches", "tokens", "class_token", "positions", "block1_norm1"]
     assert not any("weights" in name or "attention_dropout" in name for name in usable)
@@ -534,6 +628,51 @@ def test_pixels_themselves_have_no_gradient():
     model = contrast()
     with pytest.raises(ValueError, match="has no feature map"):
         explain.grad_cam(model, IMAGES, 0, model.layers[0].name)
+
+
+@pytest.mark.parametrize("method", explain.METHODS.values(), ids=explain.METHODS)
+@pytest.mark.parametrize(
+    ("images", "labels", "message"),
+    [
+        (np.zeros((2, 8, 8, 3)), 0, r"float64 \(2, 8, 8, 3\): pass uint8 \(N, 8, 8, 3\)"),
+        (IMAGES, 0, r"\(2, 4, 4, 3\): pass uint8 \(N, 8, 8, 3\)"),
+        (np.zeros((2, 8, 8, 3), np.uint8), 3, "model 'transformer' has the classes 0 to 2"),
+        (np.zeros((2, 8, 8, 3), np.uint8), [0], r"pass one int, or ints \(2,\)"),
+    ],
+)
+def test_every_method_refuses_unfit_input(method, images, labels, message):
+    with pytest.raises(ValueError, match=message):
+        method(transformer(), images, labels)
+
+
+@pytest.mark.parametrize("method", explain.METHODS.values(), ids=explain.METHODS)
+def test_every_method_gives_maps_alike(method):
+    model, images = transformer(class_token=False), pixels(3, 8, 8, 3)
+    before = model.get_config(), model.get_weights()
+    maps = method(model, images, np.array([0, 1, 2]))
+    assert maps.dtype == np.float32
+    assert maps.shape == (3, 8, 8)
+    assert not explain.is_dead(maps).all()
+    assert model.get_config() == before[0]
+    for now, then in zip(model.get_weights(), before[1], strict=True):
+        np.testing.assert_array_equal(now, then)
+
+
+@pytest.mark.parametrize("method", explain.METHODS.values(), ids=explain.METHODS)
+def test_weights_that_are_not_finite_leave_no_map(method):
+    model = transformer(class_token=False)
+    model.set_weights([np.full_like(values, np.nan) for values in model.get_weights()])
+    if method in (explain.occlusion, explain.attention_rollout):
+        assert explain.is_dead(method(model, pixels(2, 8, 8, 3), 0)).all()
+    else:
+        with pytest.raises(ValueError, match="is zero or not finite for every image"):
+            method(model, pixels(2, 8, 8, 3), 0)
+
+
+def test_methods_of_attention_are_for_models_with_attention():
+    assert set(explain.methods(transformer())) == set(explain.METHODS)
+    without = set(explain.METHODS) - set(explain.methods(contrast()))
+    assert without == {"Attention rollout", "Attention x gradient"}
 
 
 def test_a_backend_without_gradient_is_named(monkeypatch):
@@ -547,15 +686,93 @@ def test_a_single_cell_is_no_map():
         explain.grad_cam(contrast(pool=4), IMAGES, 0, "map")
 
 
-@pytest.mark.parametrize("function", [explain.attention_weights, explain.attention_rollout])
+@pytest.mark.parametrize(
+    "function",
+    [
+        explain.attention_weights,
+        explain.attention_rollout,
+        partial(explain.gradient_weighted_attention, labels=0),
+    ],
+)
 def test_a_model_without_attention_is_refused(function):
-    with pytest.raises(ValueError, match="'contrast' has no attention: choose a transformer"):
+    with pytest.raises(ValueError, match="'contrast' has no AttentionWeights layer"):
         function(contrast(), IMAGES)
     with pytest.raises(ValueError, match="pass uint8"):
         function(transformer(), IMAGES)
 
 
-def test_rollout_refuses_tokens_that_are_no_square():
+def two_outputs():
+    model = contrast()
+    return keras.Model(model.input, [model.output, model.output], name="two")
+
+
+def one_input_in_a_list():
+    model = contrast()
+    return keras.Model([model.input], model.output, name="listed")
+
+
+def nested():
+    inputs = keras.Input((4, 4, 3), dtype="uint8")
+    return keras.Model(inputs, layers.Dense(2)(contrast()(inputs)), name="outer")
+
+
+def ends_in(layer):
+    model = contrast()
+    return keras.Model(model.input, layer(model.output), name="probable")
+
+
+@pytest.mark.parametrize(
+    ("build_model", "message"),
+    [
+        (lambda: keras.Sequential([layers.Input((4, 4, 3)), layers.Flatten()]), "not functional"),
+        (two_outputs, "'two' has lists or several inputs or outputs"),
+        (one_input_in_a_list, "'listed' has lists"),
+        (nested, "'outer' has models for layers, contrast: call their layers"),
+        (lambda: ends_in(layers.Softmax(name="p")), "ends in probabilities, layer 'p'"),
+        (lambda: ends_in(layers.Dense(2, "softmax", name="q")), "probabilities, layer 'q'"),
+        (lambda: ends_in(layers.Activation("sigmoid", name="r")), "probabilities, layer 'r'"),
+    ],
+)
+def test_models_that_cannot_be_explained_are_refused(build_model, message):
+    with pytest.raises(ValueError, match=message):
+        explain.grad_cam(build_model(), IMAGES, 0)
+
+
+def test_a_frozen_model_is_told_to_thaw():
+    model = contrast()
+    model.trainable = False
+    with pytest.raises(ValueError, match="trainable = True"):
+        explain.grad_cam(model, IMAGES, 0)
+
+
+@pytest.mark.parametrize("class_token", [False, True])
+@pytest.mark.parametrize("size", [(4, 16), (16, 4), (8, 8), (8, 12)])
+def test_tokens_keep_the_proportions_of_the_image(size, class_token):
+    """The tokens are the red of 2 x 2 patches: the map is that red."""
+    height, width = size
+    inputs = keras.Input((height, width, 3), dtype="uint8")
+    x = layers.Rescaling(1.0)(inputs)
+    x = layers.AveragePooling2D(2)(x)
+    x = layers.Conv2D(1, 1, use_bias=False, name="red")(x)
+    x = layers.Reshape((height * width // 4, 1))(x)
+    if class_token:
+        x = ClassToken(name="class_token")(x)
+    x = layers.Identity(name="tokens")(x)
+    x = layers.GlobalAveragePooling1D()(x)
+    model = keras.Model(inputs, layers.Dense(1, use_bias=False, name="logits")(x))
+    model.get_layer("red").set_weights([np.array([[[[1.0], [0], [0]]]])])
+    model.get_layer("logits").set_weights([np.ones((1, 1))])
+    rows, columns = height // 2, width // 2
+    red = np.random.default_rng(0).integers(1, 256, (1, rows, columns), dtype=np.uint8)
+    images = np.zeros((1, height, width, 3), np.uint8)
+    images[..., 0] = red.repeat(2, axis=1).repeat(2, axis=2)
+    assert places.grid_size(model, "tokens") == (rows, columns)
+    maps = explain.hires_cam(model, images, 0, "tokens")
+    expected = explain._enlarge(red.astype(float), size) / (rows * columns + class_token)
+    np.testing.assert_allclose(maps, expected, rtol=1e-4)
+
+
+def test_rollout_refuses_tokens_that_are_no_grid():
     inputs = keras.Input((4, 4, 3), dtype="uint8")
     x = layers.Reshape((24, 2))(layers.Rescaling(1 / 255)(inputs))
     x = encoder(
@@ -569,26 +786,8 @@ def test_rollout_refuses_tokens_that_are_no_square():
         qkv_bias=False,
     )
     model = keras.Model(inputs, layers.Dense(2)(layers.GlobalAveragePooling1D()(x)), name="odd")
-    with pytest.raises(ValueError, match="24 tokens of model 'odd' are no square"):
+    with pytest.raises(ValueError, match="24 tokens of model 'odd' are no grid"):
         explain.attention_rollout(model, IMAGES)
-
-
-@pytest.mark.parametrize(
-    ("maps", "steps", "fill", "message"),
-    [
-        (MAPS[:1], 16, None, r"\(1, 4, 4\): pass one for each image, \(2, 4, 4\)"),
-        (MAPS[:, :2], 16, None, "pass one for each image"),
-        (MAPS * np.nan, 16, None, "NaN: leave out the images"),
-        (MAPS, 0, None, "steps is 0: pass 1 to 16"),
-        (MAPS, 17, None, "steps is 17: pass 1 to 16"),
-        (MAPS, 16, (0, 0), "pass 3 numbers from 0 to 255"),
-        (MAPS, 16, (0, 0, 256), "pass 3 numbers from 0 to 255"),
-        (MAPS, 16, (-1, 0, 0), "pass 3 numbers from 0 to 255"),
-    ],
-)
-def test_deletion_curve_refuses(maps, steps, fill, message):
-    with pytest.raises(ValueError, match=message):
-        explain.deletion_curve(contrast(), IMAGES, 0, maps, steps, fill)
 
 
 @pytest.mark.parametrize(
@@ -616,7 +815,7 @@ CASES = {  # name of a model -> layer
 ON_THE_OTHER_BACKEND = """
 import sys
 import numpy as np
-from helpers import explain
+from helpers import explain, places
 from helpers.models import build
 
 images = np.load("images.npy")
@@ -624,9 +823,9 @@ for case in sys.argv[1:]:
     name, layer = case.split("=")
     model = build(name)
     model.load_weights(f"{name}.weights.h5")
-    np.save(f"{name}_cam.npy", explain.grad_cam(model, images, np.arange(10), layer))
-    if "norm" in layer:
-        np.save(f"{name}_rollout.npy", explain.attention_rollout(model, images))
+    for title, method in explain.methods(model).items():
+        named = {"layer": layer} if "CAM" in title else {}
+        np.save(f"{name}_{title}.npy", method(model, images, np.arange(10), **named))
 """
 
 
@@ -648,11 +847,12 @@ def test_tensorflow_and_pytorch_agree(tmp_path):
         check=True,
     )
     for name, layer in CASES.items():
-        results = {"cam": explain.grad_cam(models[name], images, np.arange(10), layer)}
-        if "norm" in layer:
-            results["rollout"] = explain.attention_rollout(models[name], images)
-        for kind, maps in results.items():
-            others = np.load(tmp_path / f"{name}_{kind}.npy")
+        for title, method in explain.methods(models[name]).items():
+            named = {"layer": layer} if "CAM" in title else {}
+            maps = method(models[name], images, np.arange(10), **named)
+            others = np.load(tmp_path / f"{name}_{title}.npy")
             assert np.isfinite(maps).any()
             scale = np.nanmax(maps)
-            np.testing.assert_allclose(others / scale, maps / scale, atol=1e-4, err_msg=name)
+            np.testing.assert_allclose(
+                others / scale, maps / scale, atol=1e-4, err_msg=f"{name} {title}"
+            )

@@ -1,5 +1,6 @@
 """Figures say what their data say: texts, places and colours are compared with hand-made ones."""
 
+import io
 from itertools import combinations, pairwise
 
 import matplotlib.pyplot as plt
@@ -151,8 +152,13 @@ FIGURES = {
         captions={"A method with a long name 1": ["automobile 0.87"] * 2},
     ),
     "attention_grid": lambda: plots.attention_grid(pixels(8, 8, 3), np.ones((6, 4)), (2, 2), 1),
-    "deletion_curves": lambda: plots.deletion_curves(
-        {name: {"Grad-CAM": np.ones(5), "random": np.zeros(5)} for name in MODELS[:5]}
+    "line_panels": lambda: plots.line_panels(
+        probabilities({name: ["Grad-CAM", "random"] for name in MODELS[:5]}),
+        "share",
+        "probability",
+        "method",
+        "Share of pixels deleted",
+        "Probability of the class",
     ),
     "gains_with_intervals": lambda: plots.gains_with_intervals(
         gains(), "gain", "low", "high", "method", "reference", "Gain in deletion AUC"
@@ -224,6 +230,18 @@ def test_save_is_reproducible_and_names_no_software(tmp_path, monkeypatch):
     with Image.open(first) as image:
         assert set(image.info) == {"dpi"}
         assert image.info["dpi"] == pytest.approx((150, 150), abs=0.1)
+
+
+def test_few_colours_are_stored_where_they_show_everything():
+    line, photograph = FIGURES["accuracy_against"](), plots.image_grid(pixels(40, 32, 32, 3))
+    for figure, mode in ((line, "P"), (photograph, "RGB")):
+        whole, stored = io.BytesIO(), io.BytesIO(plots.png(figure))
+        figure.savefig(whole, dpi=150, bbox_inches="tight")
+        with Image.open(stored) as small, Image.open(whole) as large:
+            assert small.mode == mode
+            difference = np.asarray(small.convert("RGB"), float) - np.asarray(large.convert("RGB"))
+        assert np.quantile(np.abs(difference), 0.999) <= (16 if mode == "P" else 0)
+        assert len(stored.getvalue()) < len(whole.getvalue())
 
 
 # --- data and images ----------------------------------------------------------------------------
@@ -321,8 +339,9 @@ def test_confusion_matrix_writes_percentages_of_the_row():
     assert texts(axes) == ["75.0", "25.0", "", "", "", "", "12.5", "12.5", "75.0"]
     assert tick_texts(axes.xaxis) == tick_texts(axes.yaxis) == CLASSES
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("Predicted class", "True class")
-    assert axes.collections[0].get_array().ravel().tolist() == [3, 1, 0, 0, 0, 0, 1, 1, 6]
-    assert bar.get_ylabel() == "Images"
+    cells = axes.collections[0].get_array().ravel().tolist()
+    assert cells == [75, 25, 0, 0, 0, 0, 12.5, 12.5, 75]
+    assert bar.get_ylabel() == "% of the true class"
     dark, light = axes.texts[8].get_color(), axes.texts[6].get_color()
     assert np.mean(to_rgb(dark)) > 0.9  # white text on the darkest cell
     assert np.mean(to_rgb(light)) < 0.3
@@ -571,6 +590,18 @@ def test_position_similarity_of_large_grids_draws_every_other_map():
     assert mosaic[0, 17] == (1 * 16 + 3) / 256
 
 
+def test_titles_and_captions_of_many_heatmaps_stand_apart():
+    names = ["Grad-CAM++", "HiResCAM", "SmoothGrad", "Occlusion", "Rollout", "Attention x gradient"]
+    images, maps = np.zeros((1, 8, 8, 3), np.uint8), np.ones((1, 8, 8))
+    captions = {name: ["automobile 0.95"] for name in names}
+    figure = plots.heatmaps(images, dict.fromkeys(names, maps), captions=captions)
+    figure.draw_without_rendering()
+    panels = figure.axes[1:7]
+    for texts in ([axes.title for axes in panels], [axes.xaxis.label for axes in panels]):
+        boxes = [text.get_window_extent() for text in texts]
+        assert all(a.x1 < b.x0 for a, b in pairwise(boxes))
+
+
 def test_heatmaps_scale_every_map_and_keep_its_order():
     images = pixels(2, 3, 3, 3)
     maps = np.random.default_rng(1).normal(5, 3, (2, 3, 3))
@@ -589,7 +620,15 @@ def test_heatmaps_scale_every_map_and_keep_its_order():
         assert over.get_clim() == (0, 1)
         assert over.get_alpha() == 0.5
         assert np.all(grid[row, 2].images[1].get_array() == 0)
-    assert figure.axes[6].get_ylabel() == "Relative relevance"
+    assert figure.axes[6].get_ylabel() == "Relative\nrelevance"
+
+
+def test_heatmaps_on_one_scale_are_drawn_as_they_are():
+    maps = np.linspace(0.4, 0.6, 9).reshape(1, 3, 3)
+    figure = plots.heatmaps(pixels(1, 3, 3, 3), {"CAM": maps}, own_scale=False)
+    _, over = figure.axes[1].images
+    assert np.array_equal(over.get_array(), maps[0])
+    assert over.get_clim() == (0, 1)
 
 
 def test_heatmaps_write_captions_and_leave_the_image_where_a_map_is_nan():
@@ -630,23 +669,33 @@ def test_attention_grid_of_a_mean_has_no_frame():
     assert not any(axes.patches for axes in figure.axes[:10])
 
 
-def test_deletion_curves_run_from_the_whole_image_to_none_with_one_style_a_method():
-    falling = np.array([0.9, 0.3, 0.1])
-    figure = plots.deletion_curves(
-        {
-            "vit": {"Grad-CAM": falling, "rollout": falling / 2, "random": falling / 3},
-            "resnet20": {"Grad-CAM": falling, "random": falling / 3},
-        }
+def probabilities(lines: dict[str, list[str]]) -> pd.DataFrame:
+    """Falling probabilities by model and method, those of the n-th method divided by n."""
+    return pd.DataFrame(
+        [
+            {"model": model, "method": name, "share": share, "probability": value / place}
+            for model, names in lines.items()
+            for place, name in enumerate(names, start=1)
+            for share, value in ((0, 0.9), (0.5, 0.3), (1, 0.1))
+        ]
     )
+
+
+def test_line_panels_have_one_style_a_line_and_the_same_axes():
+    frame = probabilities({"vit": ["Grad-CAM", "rollout", "random"], "resnet20": ["random"]})
+    figure = plots.line_panels(frame, "share", "probability", "method", "Share", "Probability")
     vit, resnet = figure.axes
     assert [axes.get_title() for axes in figure.axes] == ["ViT", "ResNet-20"]
     assert_allclose(vit.lines[1].get_xydata(), [[0, 0.45], [0.5, 0.15], [1, 0.05]])
     style = [(line.get_color(), line.get_linestyle()) for line in vit.lines]
     assert len(set(style)) == 3
-    assert [(line.get_color(), line.get_linestyle()) for line in resnet.lines] == style[::2]
+    assert [(line.get_color(), line.get_linestyle()) for line in resnet.lines] == style[2:]
     assert legend_texts(figure) == ["Grad-CAM", "rollout", "random"]
     assert (resnet.get_ylim(), vit.get_ylim()) == ((0, 1), (0, 1))
-    assert (vit.get_ylabel(), resnet.get_ylabel()) == ("Probability of the class", "")
+    assert (vit.get_ylabel(), resnet.get_ylabel()) == ("Probability", "")
+    below = frame.assign(probability=frame["probability"] - 0.5)
+    axes = plots.line_panels(below, "share", "probability", "method", "", "").axes[0]
+    assert axes.get_ylim()[0] == below["probability"].min()
 
 
 def test_gains_stand_in_order_and_are_hollow_where_the_interval_includes_zero():

@@ -21,7 +21,7 @@ from helpers.recipes import SPACE, TRIALS, Recipe, drawn
         ({"optimizer": "adam", "weight_decay": 0.1}, "choose adamw, or leave the decay out"),
         ({"schedule": "step"}, "'step': choose from constant, cosine, linear"),
         ({"class_weights": "balanced"}, "'balanced': choose from none, inverse_frequency"),
-        ({"select": "f1"}, "'f1': choose from accuracy, macro_recall, loss"),
+        ({"select": "f1"}, "'f1': choose from accuracy, macro_recall, loss, last"),
     ],
 )
 def test_recipes_that_make_no_sense(settings, text):

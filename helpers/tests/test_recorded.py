@@ -1,8 +1,7 @@
 """The runs in figures/runs: complete, consistent, and reproduced by their weights."""
 
 import json
-from dataclasses import asdict
-from types import SimpleNamespace
+from dataclasses import asdict, replace
 
 import numpy as np
 import pytest
@@ -50,9 +49,12 @@ def test_history_agrees_with_the_record(run):
     assert history["seconds"].sum() == pytest.approx(run.info["seconds_training"], abs=0.1)
     assert np.isfinite(history).all(axis=None)
 
-    chosen = history[f"val_{config['select']}"].to_numpy()
-    best = chosen.min() if config["select"] == "loss" else chosen.max()
-    assert run.info["best_epoch"] == np.flatnonzero(chosen == best)[0] + 1
+    if config["select"] == "last":
+        assert run.info["best_epoch"] == len(history)
+    else:
+        chosen = history[f"val_{config['select']}"].to_numpy()
+        best = chosen.min() if config["select"] == "loss" else chosen.max()
+        assert run.info["best_epoch"] == np.flatnonzero(chosen == best)[0] + 1
     at_best = history["val_accuracy"][run.info["best_epoch"] - 1]
     half = config.get("precision", "float32") != "float32"  # the record is in float32
     tolerance = 5e-3 if half else 1e-3
@@ -91,8 +93,8 @@ def test_validation_images_are_those_of_the_split(run):
     if run.info["data"].startswith("cifar100"):
         pytest.skip("CIFAR-100's labels are not embedded")
     y_train, _ = data.official_labels()
-    labels = SimpleNamespace(y_train=y_train, classes=data.CIFAR10_CLASSES)
-    split = data.prepare(run.info["data"], run.seed, labels)
+    labels_only = replace(data.load_sample(), y_train=y_train)  # a split looks at nothing else
+    split = data.prepare(run.info["data"], run.seed, labels_only)
     np.testing.assert_array_equal(run.val_index, split.val_index)
 
 
@@ -105,7 +107,8 @@ def test_weights_reproduce_the_stored_logits(run, sample):
     if run.info["data"].startswith("cifar100"):
         pytest.skip("the sample has no images of CIFAR-100")
     result = training.reproduce(run)
-    assert result["largest_difference"] < 0.05
+    # Stored in float16: of large logits, as of memorised labels, a thousandth may be lost.
+    assert result["largest_difference"] < max(0.05, 1e-3 * np.abs(run.test_logits).max())
     assert result["labels_changed"] <= 2
 
 

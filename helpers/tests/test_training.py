@@ -189,6 +189,8 @@ def history(**columns):
     ],
 )
 def test_best_epoch(select, values, best):
+    last = Recipe(epochs=3, select="last")
+    assert training.best_epoch(history(**{select: values}), last) == 3
     assert training.best_epoch(history(**{select: values}), Recipe(epochs=3, select=select)) == best
 
 

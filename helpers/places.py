@@ -1,0 +1,136 @@
+"""Where in a model's layers the places of an image are kept: feature maps and grids of tokens."""
+
+import math
+from typing import NamedTuple
+
+from helpers.backend import keras
+from helpers.models.layers import AttentionWeights, ClassToken
+
+
+class Grid(NamedTuple):
+    """What a tensor says of the image: `rows` x `columns` places, after `first` other tokens."""
+
+    rows: int
+    columns: int
+    first: int
+
+
+def default_layer(model: keras.Model) -> str:
+    """Name of the layer that a map is taken from unless another one is named.
+
+    A convolutional network's last feature map.  In a transformer, the last norm whose tokens the
+    logits depend on: the final one (`norm`) where all tokens are pooled; where a class token is
+    read, what the last attention reads (`block2_norm1` of two blocks), since no patch counts after
+    it.  Where the transformer stands beside a convolutional branch (`hybrid_dual`), that branch's
+    last map; to explain the other branch, name a layer of it.
+
+    Raises:
+        ValueError: the model has neither.
+    """
+    attention = attention_layers(model)
+    tokenizer = _upstream(model, attention[-1].output) if attention else []
+    for layer in reversed(model.layers):
+        if len(layer.output.shape) == 4 and layer not in tokenizer and _is_usable(model, layer):
+            return layer.name
+    has_class_token = any(isinstance(layer, ClassToken) for layer in tokenizer)
+    for layer in reversed(tokenizer if has_class_token else model.layers):
+        is_norm = isinstance(layer, keras.layers.LayerNormalization)
+        if attention and is_norm and _is_usable(model, layer):
+            return layer.name
+    raise ValueError(
+        f"model {model.name!r} has neither a feature map nor a transformer block that starts with "
+        f"a norm: {_advice(model)}"
+    )
+
+
+def grid_size(model: keras.Model, layer: str | None = None) -> tuple[int, int]:
+    """Rows and columns of a layer's map (default: `default_layer`), before it is enlarged.
+
+    Raises:
+        ValueError: no such layer, or one without maps or tokens.
+    """
+    return grid(model, target(model, layer).output)[:2]
+
+
+def target(model: keras.Model, name: str | None = None) -> keras.layers.Layer:
+    """The layer of that name (default: `default_layer`), if there is a map in it.
+
+    Raises:
+        ValueError: no such layer, or one without maps or tokens; the text lists those with.
+    """
+    name = name or default_layer(model)
+    for layer in model.layers:
+        if layer.name == name:
+            if _is_usable(model, layer):
+                return layer
+            raise ValueError(
+                f"layer {name!r} has no feature map or square of tokens that comes after a "
+                f"trained weight: {_advice(model)}"
+            )
+    raise ValueError(f"model {model.name!r} has no layer {name!r}: {_advice(model)}")
+
+
+def grid(model: keras.Model, tensor) -> Grid | None:
+    """The places that a tensor of the model has.
+
+    None where it is neither a feature map (N, rows, columns, C) nor a grid of tokens (N, T, D),
+    with or without a class token, in the proportions of the input.
+    """
+    if len(tensor.shape) == 4:
+        rows, columns = tensor.shape[1:3]
+        return Grid(rows, columns, 0) if rows * columns > 1 else None
+    if len(tensor.shape) != 3:
+        return None
+    height, width = model.input_shape[1:3]
+    # Behind a class token there may still be tensors without it.
+    for first in (1, 0) if _has_class_token(model, tensor) else (0,):
+        tokens = tensor.shape[1] - first
+        rows = round(math.sqrt(tokens * height / width))
+        if tokens > 1 and rows and rows * round(rows * width / height) == tokens:
+            return Grid(rows, tokens // rows, first)
+    return None
+
+
+def attention_layers(model: keras.Model) -> list[AttentionWeights]:
+    """The layers that give attention weights, first block first."""
+    return [layer for layer in model.layers if isinstance(layer, AttentionWeights)]
+
+
+def required_attention(model: keras.Model) -> list[AttentionWeights]:
+    """The same, or ValueError: the model has none."""
+    layers = attention_layers(model)
+    if not layers:
+        raise ValueError(
+            f"model {model.name!r} has no AttentionWeights layer, which alone shows its attention: "
+            "choose a transformer of this study, or use grad_cam"
+        )
+    return layers
+
+
+def _advice(model):
+    usable = [layer.name for layer in model.layers if _is_usable(model, layer)]
+    return (
+        f"choose from {', '.join(usable)}"
+        if usable
+        else "choose a model with feature maps that come after a weight with trainable = True"
+    )
+
+
+def _is_usable(model, layer):
+    """Whether the layer's output has a place for each part of the image, and a gradient."""
+    weights = [attention.output for attention in attention_layers(model)]
+    # (N, heads, T, T) only looks like a feature map, and may pass through a dropout layer.
+    is_attention = any(tensor is layer.output or tensor is layer.input for tensor in weights)
+    if is_attention or grid(model, layer.output) is None:
+        return False
+    # Backends follow the gradient to what comes after a trained weight only.
+    return any(before.trainable_weights for before in _upstream(model, layer.output))
+
+
+def _has_class_token(model, tensor):
+    return any(isinstance(layer, ClassToken) for layer in _upstream(model, tensor))
+
+
+def _upstream(model, tensor):
+    """The layers from the pixels to a tensor, in order."""
+    return keras.Model(model.input, tensor).layers
