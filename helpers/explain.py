@@ -353,7 +353,7 @@ def normalise(maps: np.ndarray) -> np.ndarray:
 
 def is_dead(maps: np.ndarray) -> np.ndarray:
     """Which of the maps (N, H, W) say nothing: bool (N,)."""
-    return np.isnan(maps).any(axis=(1, 2))
+    return ~np.isfinite(maps).all(axis=(1, 2))
 
 
 def centre_gaussian(shape: tuple[int, int] = (32, 32), sigma: float = 8.0) -> np.ndarray:
@@ -417,19 +417,22 @@ def checked(model, images, labels=None, maps=None):
             raise ValueError(
                 f"maps have shape {maps.shape}: pass one for each image, {images.shape[:3]}"
             )
-        if np.isnan(maps).any():
+        if not np.isfinite(maps).all():
             raise ValueError(
-                "maps have NaN: leave out the images without a map, by ~explain.is_dead(maps)"
+                "maps have NaN or infinities: leave out the images without a map, by "
+                "~explain.is_dead(maps)"
             )
     return images, labels, maps
 
 
 def _check_model(model):
+    if isinstance(model, keras.Sequential) or not hasattr(model, "inputs"):
+        raise ValueError(
+            f"model {model.name!r} is not functional: build it as keras.Model(inputs, outputs)"
+        )
     nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
     last = model.layers[-1]
-    if isinstance(model, keras.Sequential) or not hasattr(model, "inputs"):
-        problem = "is not functional: build it as keras.Model(inputs, outputs)"
-    elif isinstance(model.input, (list, dict)) or isinstance(model.output, (list, dict)):
+    if isinstance(model.input, (list, dict)) or isinstance(model.output, (list, dict)):
         problem = "has lists or several inputs or outputs: build it with one tensor each"
     elif nested:
         problem = f"has models for layers, {', '.join(nested)}: call their layers one by one"

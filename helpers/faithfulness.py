@@ -178,10 +178,16 @@ def scores(
 
 
 def gain(score: str, of_method: np.ndarray, of_reference: np.ndarray) -> np.ndarray:
-    """How far a method's scores beat a reference's on the same images: above 0 is better."""
+    """How far a method's scores beat a reference's on the same images: above 0 is better.
+
+    Raises:
+        ValueError: neither `LOWERED` nor `RAISED` has the score.
+    """
     if score in LOWERED:
         return of_reference - of_method
-    return of_method - of_reference
+    if score in RAISED:
+        return of_method - of_reference
+    raise ValueError(f"unknown score {score!r}: choose from {', '.join((*LOWERED, *RAISED))}")
 
 
 def rank_correlation(maps: np.ndarray, others: np.ndarray) -> np.ndarray:

@@ -79,10 +79,17 @@ def _difference(first, second, labels):
     columns = ["accuracy a", "accuracy b", "difference", "low", "high"]
     row = 100 * tables.paired([pair], labels)[columns].iloc[0]
     a, b = (plots.label(run.info["model"]) for run in pair)
+    seeds = {name: {run.seed: run for run in runs.recorded(name)} for name in (first, second)}
+    others = "".join(
+        f"; seed {seed}: "
+        f"{100 * (run.info['test']['accuracy'] - seeds[first][seed].info['test']['accuracy']):+.1f}"
+        for seed, run in seeds[second].items()
+        if seed != pair[1].seed and seed in seeds[first]
+    )
     return (
-        f"**{b} against {a}**, {pair[0].info['epochs_run']} epochs of `{pair[0].info['recipe']}`: "
-        f"{row['accuracy b']:.1f} against {row['accuracy a']:.1f} %, {row['difference']:+.1f} "
-        f"points [{row['low']:+.1f}, {row['high']:+.1f}]."
+        f"**{b} against {a}**, seed {pair[0].seed}, {pair[0].info['epochs_run']} epochs of "
+        f"`{pair[0].info['recipe']}`: {row['accuracy b']:.1f} against {row['accuracy a']:.1f} %, "
+        f"{row['difference']:+.1f} points [{row['low']:+.1f}, {row['high']:+.1f}]{others}."
     )
 
 

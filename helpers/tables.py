@@ -26,7 +26,8 @@ SEARCHED_SETTINGS = [
 
 
 AUDIT = ("faithfulness", "curves", "sanity")  # the tables that `helpers.audit` writes
-# Of its tests, those that only the order of the pixels counts for, not how much a map covers.
+# Of its tests, those that the verdicts go by: what a map covers does not count in them, only the
+# order of its pixels, and none of them hides pixels as occlusion does.
 DECISIVE = ("deletion, blur", "insertion, blur", "ROAD")
 
 

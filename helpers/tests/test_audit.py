@@ -144,10 +144,12 @@ def test_sanity_checks_compare_what_they_say(subject, monkeypatch):
 
     made_up = {"label": of_label, "pixels": of_pixels, "weights": of_weights}
     monkeypatch.setattr(explain, "methods", lambda model: made_up)
-    monkeypatch.setattr(audit, "PERMUTED", {RECORDED: RECORDED})
+    monkeypatch.setattr(audit, "PERMUTED", {RECORDED: "permuted"})
     monkeypatch.setattr(audit, "OTHER_SEED", (RECORDED,))
-    monkeypatch.setattr(runs, "read", lambda name, seed: subject.run)
+    asked = []
+    monkeypatch.setattr(runs, "read", lambda *key: asked.append(key) or subject.run)
     found = pd.DataFrame(audit.sanity_of(subject))
+    assert asked == [("permuted", audit.SEED + 1), (RECORDED, audit.SEED + 1)]
     assert (found["images"] == 20).all()
     of = found.set_index(["method", "check", "step"])["mean"].sort_index()
     assert of["pixels", "shifted", 1.0] == pytest.approx(1)
@@ -207,6 +209,13 @@ def test_a_shift_repeats_the_first_rows_and_columns():
     np.testing.assert_array_equal(moved[0, 2:, 2:], image[0, :2, :2])
     np.testing.assert_array_equal(moved[0, 0], [0, 0, 0, 1])
     assert audit._moved(np.zeros((2, 4, 4, 3))).shape == (2, 4, 4, 3)
+
+
+def test_a_missing_run_is_named_before_anything_is_computed(monkeypatch):
+    monkeypatch.setattr(audit, "RUNS", (RECORDED, "cifar10/cnn_baseline/none"))
+    monkeypatch.setattr(audit, "faithfulness_of", lambda subject: pytest.fail("too early"))
+    with pytest.raises(FileNotFoundError, match="cifar10/cnn_baseline/none"):
+        audit.run()
 
 
 def test_tables_are_written_and_read(subject, two_methods, monkeypatch, tmp_path, capsys):

@@ -725,6 +725,7 @@ def ends_in(layer):
     ("build_model", "message"),
     [
         (lambda: keras.Sequential([layers.Input((4, 4, 3)), layers.Flatten()]), "not functional"),
+        (keras.Sequential, "not functional"),
         (two_outputs, "'two' has lists or several inputs or outputs"),
         (one_input_in_a_list, "'listed' has lists"),
         (nested, "'outer' has models for layers, contrast: call their layers"),

@@ -184,6 +184,14 @@ def test_road_takes_images_of_one_colour():
     assert filled.shape == (9, 9, 1)
 
 
+def test_a_gain_is_of_a_known_score():
+    one, two = np.array([1.0]), np.array([3.0])
+    assert faithfulness.gain("ROAD", one, two) == 2
+    assert faithfulness.gain("average increase", one, two) == -2
+    with pytest.raises(ValueError, match="unknown score 'deletion': choose from deletion, mean"):
+        faithfulness.gain("deletion", one, two)
+
+
 # --- all of them --------------------------------------------------------------------------------
 
 
@@ -245,7 +253,7 @@ IMAGES, MAPS = np.zeros((2, 4, 4, 3), np.uint8), np.zeros((2, 4, 4))
     [
         (MAPS[:1], 16, "mean", r"\(1, 4, 4\): pass one for each image, \(2, 4, 4\)"),
         (MAPS[:, :2], 16, "mean", "pass one for each image"),
-        (MAPS * np.nan, 16, "mean", "NaN: leave out the images"),
+        (MAPS * np.nan, 16, "mean", "NaN or infinities: leave out"),
         (MAPS, 0, "mean", "steps is 0: pass 1 to 16"),
         (MAPS, 17, "mean", "steps is 17: pass 1 to 16"),
         (MAPS, 16, "black", "unknown fill 'black': choose from mean, blur"),
@@ -264,5 +272,5 @@ def test_road_refuses_shares(shares):
 
 @pytest.mark.parametrize("test", [faithfulness.road_curve, faithfulness.masked_change])
 def test_the_other_tests_refuse_unfit_maps(test):
-    with pytest.raises(ValueError, match="NaN: leave out the images"):
+    with pytest.raises(ValueError, match="NaN or infinities: leave out"):
         test(red_mean(4), IMAGES, 0, MAPS * np.nan)
