@@ -121,11 +121,17 @@ def maps_of(subject: Subject) -> dict[str, tuple[np.ndarray, tuple[int, int]]]:
         grids |= dict.fromkeys(explain.OF_ATTENTION, tokens)
     methods = explain.methods(model)
     found = {
-        name: (_maps(method, model, images, labels), grids.get(name, places.grid_size(model)))
+        name: (
+            explain.maps_or_dead(method, model, images, labels),
+            grids.get(name, places.grid_size(model)),
+        )
         for name, method in methods.items()
     }
     finer = partial(explain.grad_cam, layer=other)
-    found[OTHER_LAYER] = _maps(finer, model, images, labels), places.grid_size(model, other)
+    found[OTHER_LAYER] = (
+        explain.maps_or_dead(finer, model, images, labels),
+        places.grid_size(model, other),
+    )
     return found
 
 
@@ -219,7 +225,10 @@ def sanity_of(subject: Subject) -> list[dict]:
     """
     model, images, labels = subject.model, subject.images, subject.labels
     methods = explain.methods(model)
-    trained = {name: _maps(method, model, images, labels) for name, method in methods.items()}
+    trained = {
+        name: explain.maps_or_dead(method, model, images, labels)
+        for name, method in methods.items()
+    }
     rows = []
 
     def enter(name, check, step, original, maps):
@@ -230,7 +239,7 @@ def sanity_of(subject: Subject) -> list[dict]:
 
     def compare(check, step, changed, images=images, labels=labels, cut=np.s_[:]):
         for name, method in methods.items():
-            maps = _maps(method, changed, images, labels)
+            maps = explain.maps_or_dead(method, changed, images, labels)
             original = _moved(trained[name]) if check == "shifted" else trained[name]
             enter(name, check, step, original[cut], maps[cut])
 
@@ -281,14 +290,6 @@ def drawn_anew(subject: Subject) -> Iterator[tuple[float, keras.Model]]:
             layer.set_weights(weights)
         done = depth
         yield depth / len(weighted), fresh
-
-
-def _maps(method, model, images, labels):
-    """A method's maps, all of them dead where there is no gradient."""
-    try:
-        return method(model, images, labels)
-    except explain.NoGradient:
-        return np.full(images.shape[:3], np.nan, np.float32)
 
 
 def _scored(subject, maps, alive):

@@ -343,6 +343,19 @@ def methods(model: keras.Model) -> dict[str, Callable[..., np.ndarray]]:
     }
 
 
+def maps_or_dead(
+    method: Callable[..., np.ndarray],
+    model: keras.Model,
+    images: np.ndarray,
+    labels: int | np.ndarray,
+) -> np.ndarray:
+    """A method's maps (N, H, W), all of them NaN where it raises `NoGradient`."""
+    try:
+        return method(model, images, labels)
+    except NoGradient:
+        return np.full(images.shape[:3], np.nan, np.float32)
+
+
 def normalise(maps: np.ndarray) -> np.ndarray:
     """Each map (..., H, W) scaled to [0, 1] for display; a constant one becomes 0, NaN stays."""
     maps = np.asarray(maps, np.float32)

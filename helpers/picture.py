@@ -43,12 +43,10 @@ def draw(path: Path, run: Run, file: Path, label: str | None = None) -> str:
     best = np.argsort(-probabilities)
     explained = best[0] if label is None else classes.index(label)
 
-    maps = {}
-    for name, method in explain.methods(model).items():
-        try:
-            maps[name] = method(model, image, explained)
-        except explain.NoGradient:  # an empty panel says so
-            maps[name] = np.full(image.shape[:3], np.nan, np.float32)
+    maps = {  # where there is no gradient, an empty panel says so
+        name: explain.maps_or_dead(method, model, image, explained)
+        for name, method in explain.methods(model).items()
+    }
     title = f"{classes[explained]}\n{probabilities[explained]:.2f}"
     plots.use_style()
     figure = plots.heatmaps(image, maps, [title])
