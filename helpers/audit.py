@@ -5,7 +5,7 @@ images, in about an hour on two cores, and writes its three tables.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import product
 
@@ -275,9 +275,7 @@ def drawn_anew(subject: Subject) -> Iterator[tuple[float, keras.Model]]:
     Yields:
         The share of layers with weights that are drawn anew, and the model, always the same one.
     """
-    experiment = EXPERIMENTS[subject.run.name]
-    settings = replace(experiment.settings, precision="float32")
-    fresh = training.new_model(replace(experiment, settings=settings), SEED + 1)
+    fresh = training.new_float32_model(EXPERIMENTS[subject.run.name], SEED + 1)
     # The whitening of fast_cnn, which is computed and never trained, stays.
     weighted = [
         layer for layer in fresh.layers if layer.weights and not isinstance(layer, Whitening)

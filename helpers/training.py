@@ -278,8 +278,7 @@ def _train_and_record(experiment, seed, target, root):
     fitted = fit(model, experiment.settings, split, seed, title, resume)
 
     # Without optimizer state, and in the precision that every machine has.
-    settings = replace(experiment.settings, precision="float32")
-    plain = new_model(replace(experiment, settings=settings), seed, len(split.data.classes))
+    plain = new_float32_model(experiment, seed, len(split.data.classes))
     plain.set_weights(model.get_weights())
 
     # The test set is opened once, with the weights chosen on validation.
@@ -350,6 +349,12 @@ def new_model(experiment: Experiment, seed: int, classes: int = 10) -> keras.Mod
         return build(experiment.model, classes, **dict(experiment.settings.model_options))
     finally:
         keras.config.set_dtype_policy(usual)
+
+
+def new_float32_model(experiment: Experiment, seed: int, classes: int = 10) -> keras.Model:
+    """As `new_model`, but computing in float32 whatever the recipe trains in."""
+    settings = replace(experiment.settings, precision="float32")
+    return new_model(replace(experiment, settings=settings), seed, classes)
 
 
 def load_model(run: runs.Run) -> keras.Model:
