@@ -76,7 +76,9 @@ _LINES = {
 
 _WIDTH = 8.2  # inches: 900 pixels at the resolution of inline figures
 _INLINE_DPI, _SAVED_DPI = 110, 150
-_UNSEEN = 6  # of 255 levels: the error, but for a thousandth, of a picture stored in few colours
+# The error, but for a thousandth, of a picture stored in few colours, of 255 levels: a file's, and
+# that of a notebook's pictures, which otherwise make it several times as large.
+_UNSEEN, _INLINE_UNSEEN = 6, 16
 _LAYOUT = "compressed"  # constrained layout that also holds for images of fixed aspect
 _RARE = 0.002  # of 10,000 images 20: fewer say little of a bin's accuracy
 _MOST_CLASSES = 20  # that bars and cells can be labelled for
@@ -106,7 +108,8 @@ _AXIS_LABELS = {
 def use_style() -> None:
     """Set the defaults of all figures; call it once at the top of a notebook.
 
-    In a notebook, figures are from then on shown as `png` makes them, so that its file stays small.
+    In a notebook, figures are from then on shown as `png` makes them, in few colours wherever the
+    eye can do without the rest, so that its file stays small.
     """
     rc = {
         "figure.dpi": _INLINE_DPI,
@@ -124,7 +127,7 @@ def use_style() -> None:
     if shell is not None:
         plt.switch_backend(plt.get_backend())  # loaded later, it would undo the next line
         formatter = shell.display_formatter.formatters["image/png"]
-        formatter.for_type(Figure, lambda figure: png(figure, _INLINE_DPI))
+        formatter.for_type(Figure, lambda figure: png(figure, _INLINE_DPI, _INLINE_UNSEEN))
 
 
 def save(figure: Figure, name: str) -> Path:
@@ -139,19 +142,19 @@ def save(figure: Figure, name: str) -> Path:
     return path
 
 
-def png(figure: Figure, dpi: int = _SAVED_DPI) -> bytes:
-    """Return the figure as a PNG, a third as large as matplotlib's own where that shows nothing.
+def png(figure: Figure, dpi: int = _SAVED_DPI, unseen: float = _UNSEEN) -> bytes:
+    """Return the figure as a PNG, a third as large as matplotlib's own where 256 colours will do.
 
-    256 colours of its own are enough for lines, bars and matrices, not for photographs or what is
-    drawn over them.
+    They will if all but a thousandth of the values, 0 to 255, change by at most `unseen`: those of
+    lines, bars and matrices, not of photographs, nor, in a file, of maps drawn over them.
     """
     drawn, stored = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", dpi=dpi, bbox_inches="tight")
     whole = Image.open(drawn).convert("RGB")
     few = whole.quantize(256, Image.Quantize.MAXCOVERAGE, kmeans=3, dither=Image.Dither.NONE)
     error = np.abs(np.asarray(few.convert("RGB"), float) - np.asarray(whole))
-    unseen = np.quantile(error, 0.999) <= _UNSEEN
-    (few if unseen else whole).save(stored, "PNG", optimize=True, dpi=(dpi, dpi))
+    enough = np.quantile(error, 0.999) <= unseen
+    (few if enough else whole).save(stored, "PNG", optimize=True, dpi=(dpi, dpi))
     return stored.getvalue()
 
 
@@ -247,19 +250,23 @@ def channel_histograms(images: np.ndarray) -> Figure:
 # --- training and scores ------------------------------------------------------------------------
 
 
-def learning_curves(histories: Mapping[str, pd.DataFrame], score: str = "accuracy") -> Figure:
+def learning_curves(
+    histories: Mapping[str, pd.DataFrame], score: str = "accuracy", by_loss: bool = False
+) -> Figure:
     """Draw loss and a score against the epoch: training dashed and light, validation solid.
 
     Each history has the columns `epoch`, `loss`, `val_loss` and `val_<score>`; the score in
     training is drawn where there is a column `<score>` (of macro recall, a run has none). A marker
-    stands at the epoch of the highest validation score, the earlier one on a tie.
+    stands at the epoch of the highest validation score, the earlier one on a tie, or, with
+    `by_loss`, at that of the lowest validation loss.
     """
     for history in histories.values():
         _check_columns(history, ["epoch", "loss", "val_loss", f"val_{score}"])
     colours = _colours(histories)
     figure, panels = _panels(1, 2, _WIDTH, 4)
     for name, history in histories.items():
-        best = history.iloc[int(history[f"val_{score}"].to_numpy().argmax())]
+        merit = -history["val_loss"] if by_loss else history[f"val_{score}"]
+        best = history.iloc[int(merit.to_numpy().argmax())]
         style = {"color": colours[name]}
         for axes, column in zip(panels.flat, ("loss", score), strict=True):
             if column in history:

@@ -237,15 +237,15 @@ def test_save_is_reproducible_and_names_no_software(tmp_path, monkeypatch):
         assert image.info["dpi"] == pytest.approx((150, 150), abs=0.1)
 
 
-def test_few_colours_are_stored_where_they_show_everything():
+def test_few_colours_are_stored_where_they_are_enough():
     line, photograph = FIGURES["accuracy_against"](), plots.image_grid(pixels(40, 32, 32, 3))
-    for figure, mode in ((line, "P"), (photograph, "RGB")):
-        whole, stored = io.BytesIO(), io.BytesIO(plots.png(figure))
+    for figure, unseen, mode in ((line, 6, "P"), (photograph, 6, "RGB"), (photograph, 255, "P")):
+        whole, stored = io.BytesIO(), io.BytesIO(plots.png(figure, unseen=unseen))
         figure.savefig(whole, dpi=150, bbox_inches="tight")
         with Image.open(stored) as small, Image.open(whole) as large:
             assert small.mode == mode
             difference = np.asarray(small.convert("RGB"), float) - np.asarray(large.convert("RGB"))
-        assert np.quantile(np.abs(difference), 0.999) <= (6 if mode == "P" else 0)
+        assert np.quantile(np.abs(difference), 0.999) <= (unseen if mode == "P" else 0)
         assert len(stored.getvalue()) < len(whole.getvalue())
 
 
@@ -328,6 +328,13 @@ def test_learning_curves_of_a_score_that_training_lacks():
     assert best.get_xydata().tolist() == [[3, 0.4]]
     assert loss.lines[2].get_xydata().tolist() == [[3, 1.5]]
     assert recall.get_ylabel() == "Macro recall"
+
+
+def test_learning_curves_mark_the_epoch_of_the_lowest_loss():
+    curve = history([0.3, 0.6, 0.5]).assign(val_loss=[1.5, 1.4, 1.2])
+    loss, accuracy = plots.learning_curves({"vit": curve}, by_loss=True).axes
+    assert loss.lines[2].get_xydata().tolist() == [[3, 1.2]]
+    assert accuracy.lines[2].get_xydata().tolist() == [[3, 0.5]]
 
 
 def test_labels_that_are_no_models_take_no_models_colour():
