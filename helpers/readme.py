@@ -71,6 +71,7 @@ def findings() -> list[str]:
         _difference("cifar10/cnn_baseline/published", "cifar10/hybrid_token/published", labels),
         _difference("cifar10/cnn_baseline/matched", "cifar10/hybrid_token/matched", labels),
         *_speed(),
+        _to_its_end("cifar10/hybrid_dual/published"),
         *(_scarcity(model, labels) for model in ("cnn_baseline", "hybrid_token")),
         _explanations(),
     ]
@@ -107,6 +108,16 @@ def _speed():
             f"{100 * row['test']:.2f} %, {100 * row['test, views averaged']:.2f} % with six views "
             f"of an image averaged{seeds}."
         )
+
+
+def _to_its_end(name):
+    info = runs.read(name).info
+    return (
+        f"**{plots.label(info['model'])}, trained to the end** that its authors did not wait for: "
+        f"{100 * info['test']['accuracy']:.2f} % after {info['epochs_run']} epochs of "
+        f"`{info['recipe']}`, of at most {info['config']['epochs']}, and "
+        f"{info['seconds_training'] / 3600:.1f} hours on {info['hardware']['cores']} CPU cores."
+    )
 
 
 def _scarcity(model, labels):
