@@ -100,7 +100,7 @@ def _speed():
     frame = tables.speed("cifar10/fast_cnn/fast_*")
     for name, row in frame.iterrows():
         info = runs.read(name).info
-        seeds = "" if row["seeds"] == 1 else f", means of {row['seeds']} seeds"
+        seeds = "" if row["seeds"] == 1 else f", means of {row['seeds']:.0f} seeds"
         yield (
             f"**{info['hardware']['cores']} CPU cores, {row['minutes']:.0f} minutes** "
             f"(`{info['model']}/{info['recipe']}`, {row['PFLOP']:.2f} PFLOP, "
