@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 from helpers.data import VARIANTS
 from helpers.recipes import (
     AIRBENCH94,
+    DUAL_ORIGINAL_RESIDUAL,
     DUAL_PUBLISHED,
     FAST_89,
     FAST_94,
@@ -51,6 +52,7 @@ def _all() -> list[Experiment]:
         ("cifar10", "resnet18", "published", RESNET18_PUBLISHED),
         ("cifar10", "vit_128", "published", VIT_128_PUBLISHED),
         ("cifar10", "hybrid_dual", "published", DUAL_PUBLISHED),
+        ("cifar10", "hybrid_dual", "original_residual", DUAL_ORIGINAL_RESIDUAL),
         ("cifar100", "hybrid_dual", "published", DUAL_PUBLISHED),
     ]
     for model in ("cnn_baseline", "hybrid_token"):

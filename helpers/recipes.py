@@ -132,6 +132,9 @@ DUAL_PUBLISHED = Recipe(
     select="loss",
 )
 
+# The same with the second residual of each transformer layer as the original has it.
+DUAL_ORIGINAL_RESIDUAL = replace(DUAL_PUBLISHED, model_options=(("normalised_residual", True),))
+
 # System C, `cnn_baseline` and `hybrid_token`.
 TOKEN_PUBLISHED = Recipe(epochs=40, optimizer="adam", augmentation=FLIP_AND_CROP)
 

@@ -37,15 +37,16 @@ def hybrid_token(classes: int) -> keras.Model:
     return keras.Model(inputs, token_head(x, classes), name="hybrid_token")
 
 
-def hybrid_dual(classes: int) -> keras.Model:
+def hybrid_dual(classes: int, normalised_residual: bool = False) -> keras.Model:
     """The dual-branch hybrid: a ViT beside a CNN, each on the pixels, concatenated before logits.
 
-    The original adds its second residual to the normalised activation; here it is added to
-    the stream, as the pre-norm transformer has it.
+    The original adds its second residual to the normalised activation (`normalised_residual`);
+    here it is added to the stream, as the pre-norm transformer has it.
     """
     inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
     x = layers.Rescaling(1 / 255, name="scale")(inputs)
-    branches = [_branch_head(_vit_branch(x), "vit"), _branch_head(_cnn_branch(x), "cnn")]
+    tokens = _vit_branch(x, normalised_residual)
+    branches = [_branch_head(tokens, "vit"), _branch_head(_cnn_branch(x), "cnn")]
     fused = layers.Concatenate(name="fusion")(branches)
     return keras.Model(inputs, layers.Dense(classes, name="logits")(fused), name="hybrid_dual")
 
@@ -81,7 +82,7 @@ def cct(classes: int) -> keras.Model:
     return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name="cct")
 
 
-def _vit_branch(x):
+def _vit_branch(x, normalised_residual):
     """(N, 32, 32, 3) -> the class token after 6 layers, (N, 64)."""
     x = patch_tokens(x, patch=4, dimension=64)
     # 65 entries for 64 patches, as in the original, which sized the table for the class token.
@@ -96,6 +97,7 @@ def _vit_branch(x):
         dropout=0.1,
         attention_dropout=0.1,
         qkv_bias=True,
+        normalised_residual=normalised_residual,
     )
     return layers.Dropout(0.3, name="vit_dropout")(x[:, 0])
 

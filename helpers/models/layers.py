@@ -201,10 +201,12 @@ def encoder_block(
     dropout: float,
     attention_dropout: float,
     qkv_bias: bool,
+    normalised_residual: bool = False,
 ):
     """One pre-norm transformer layer (Xiong et al. 2020): (N, T, D) -> (N, T, D).
 
-    x + attention(norm(x)), then x + MLP(norm(x)), with GELU.
+    x + attention(norm(x)), then x + MLP(norm(x)), with GELU; with `normalised_residual`, the second
+    sum is norm(x) + MLP(norm(x)).
     """
     layers = keras.layers
     dimension = x.shape[-1]
@@ -220,6 +222,7 @@ def encoder_block(
     x = layers.Add(name=f"{name}_attention")([x, y])
 
     y = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm2")(x)
+    x = y if normalised_residual else x
     y = layers.Dense(mlp_width, activation="gelu", name=f"{name}_mlp1")(y)
     y = layers.Dropout(dropout, name=f"{name}_mlp1_dropout")(y)
     y = layers.Dense(dimension, name=f"{name}_mlp2")(y)

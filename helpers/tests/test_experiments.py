@@ -49,6 +49,8 @@ def test_dual_hybrid_stops_early_on_validation_loss():
     recipe = EXPERIMENTS["cifar100/hybrid_dual/published"].settings
     assert (recipe.patience, recipe.min_delta, recipe.select) == (4, 1e-3, "loss")
     assert recipe.augmentation == Augmentation(flip=True, brightness=0.1, contrast=(0.8, 1.2))
+    original = EXPERIMENTS["cifar10/hybrid_dual/original_residual"].settings
+    assert original == replace(recipe, model_options=(("normalised_residual", True),))
 
 
 UNTUNED = [e for pattern in ("*/published*", "*/short*") for e in find(pattern)]

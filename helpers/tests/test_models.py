@@ -360,6 +360,18 @@ def test_dual_hybrid_penalises_its_convolutions():
     assert float(sum(map(numpy, model.losses))) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("normalised_residual", [False, True])
+def test_dual_hybrid_has_the_second_residual_of_either(normalised_residual, images):
+    model = build("hybrid_dual", normalised_residual=normalised_residual)
+    assert model.count_params() == build("hybrid_dual").count_params()
+    names = ("block2_attention", "block2_norm2", "block2_mlp2", "block2_mlp")
+    parts = keras.Model(model.input, [model.get_layer(name).output for name in names])
+    stream, normalised, added, total = parts.predict(images[:2], verbose=0)
+    residual, other = (normalised, stream) if normalised_residual else (stream, normalised)
+    assert total == pytest.approx(residual + added, abs=1e-5)
+    assert np.abs(total - other - added).max() > 0.1
+
+
 # ---- batch normalisation
 
 
