@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 
 import numpy as np
@@ -283,7 +283,10 @@ def near_end(tmp_path):
             pipe = subprocess.PIPE
             command = [sys.executable, "-c", code]
             process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=errors, text=True)
-            return bench.Worker(stack.enter_context(process), errors)
+            stack.enter_context(process)
+            stack.enter_context(suppress(BrokenPipeError))  # what it was asked when already dead
+            stack.callback(process.stdin.close)
+            return bench.Worker(process, errors)
 
         yield start
 
