@@ -245,6 +245,7 @@ def speed_rows(rounds: int, seconds: float) -> list[Row]:
         worker("torchvision", batch=BATCH) as peer,
     ):
         step = _steps({"ours": (ours, "train"), "peer": (peer, "train")}, rounds, seconds)
+        precision = ours.facts["precision"]
     ours, peer = (
         _scaled(images / batch / 3600, step[name])
         for name, images, batch in (
@@ -260,6 +261,7 @@ def speed_rows(rounds: int, seconds: float) -> list[Row]:
             ours,
             peer,
             "ratio <= 0.033",
+            None if precision == FAST_89.precision else f"in {precision}, for want of bfloat16",
         )
     ]
 
@@ -537,7 +539,8 @@ def _caption(rounds):
     versions = ", ".join(f"{package} {_version(package)}" for package in packages)
     return (
         f"Ours: Keras on {_ours()}, batches of {BATCH} in float32 (fast_89: of "
-        f"{FAST_89.batch_size} in bfloat16). {provenance.cpu()}, "
+        f"{FAST_89.batch_size}, in bfloat16 where there are instructions for it). "
+        f"{provenance.cpu()}, "
         f"threads of each contender unless a row says otherwise: {provenance.threads()}, no GPU; "
         f"{versions}. "
         f"Medians of {rounds} rounds in which the contenders "

@@ -30,7 +30,8 @@ def _keras(model: str, batch: int, recipe: Recipe = RECIPE):
     from helpers.batches import Batches
 
     sample = data.load_sample()
-    network = training.new_model(Experiment("cifar10", model, "bench", recipe), seed=0)
+    experiment = training.here(Experiment("cifar10", model, "bench", recipe))
+    network = training.new_model(experiment, seed=0)
     first = data.Split(sample, train_index=np.arange(batch), val_index=np.arange(10))
     training.fit(network, recipe, first, seed=0)  # compiles it
 
@@ -65,7 +66,7 @@ def _keras(model: str, batch: int, recipe: Recipe = RECIPE):
         return _timed(lambda: [training.predict_logits(network, image) for _ in range(steps)])
 
     actions = (train, train_and_weigh, predict, predict_one)
-    return {"macs": models.macs(network)}, actions
+    return {"macs": models.macs(network), "precision": experiment.settings.precision}, actions
 
 
 def _fast():

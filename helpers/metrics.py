@@ -45,7 +45,7 @@ def scores(logits: ArrayLike, labels: ArrayLike) -> dict[str, float]:
     one_hot = np.eye(number_of_classes, dtype=int)[labels]
     log_likelihood = special.log_softmax(logits, axis=1)[np.arange(len(labels)), labels]
     return {
-        "accuracy": float(np.mean(predictions == labels)),
+        "accuracy": accuracy(predictions, labels),
         "macro_precision": float(precision),
         "macro_recall": float(recall),
         "macro_f1": float(f1),
@@ -53,6 +53,12 @@ def scores(logits: ArrayLike, labels: ArrayLike) -> dict[str, float]:
         "nll": float(-log_likelihood.mean()),
         "ece": expected_calibration_error(probabilities, labels),
     }
+
+
+def accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
+    """Return the share of predictions that equal their label, for the bootstrap."""
+    predictions, labels = _checked(predictions=predictions, labels=labels)
+    return float(np.mean(predictions == labels))
 
 
 def macro_f1(predictions: ArrayLike, labels: ArrayLike) -> float:

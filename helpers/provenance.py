@@ -10,6 +10,9 @@ from pathlib import Path
 
 from helpers import config
 
+# As Linux names them on x86 and, the last one, on ARM.
+BFLOAT16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
+CPU_INFO = Path("/proc/cpuinfo")
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000" where two cores are allowed
 
 
@@ -86,10 +89,25 @@ def cores() -> int:
 def cpu() -> str:
     """The processor's name."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = CPU_INFO.read_text().splitlines()
         return next(line.split(":")[1].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):
         return platform.processor() or platform.machine()
+
+
+def has_bfloat16() -> bool:
+    """Whether the backend computes in bfloat16 by instructions for it; if unknown, it does not.
+
+    Of a processor only Linux tells; GPUs are taken to have them.
+    """
+    from helpers.backend import on_gpu
+
+    if on_gpu():
+        return True
+    try:
+        return not BFLOAT16_INSTRUCTIONS.isdisjoint(CPU_INFO.read_text().split())
+    except OSError:
+        return False
 
 
 def _gpu():

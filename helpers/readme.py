@@ -1,6 +1,5 @@
 """The README's results: its table and its findings, written from the recorded runs."""
 
-import numpy as np
 import pandas as pd
 
 from helpers import config, data, metrics, plots, runs, tables
@@ -133,7 +132,7 @@ def _scarcity(model, labels):
     }
     predicted = {key: values.argmax(1) for key, values in logits.items()}
     found = {key: 100 * recall(values, labels) for key, values in predicted.items()}
-    accuracy = {key: 100 * np.mean(values == labels) for key, values in predicted.items()}
+    accuracy = {key: 100 * metrics.accuracy(values, labels) for key, values in predicted.items()}
 
     def changed(key):
         low, high = metrics.paired_bootstrap_interval(

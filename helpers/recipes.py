@@ -44,9 +44,8 @@ class Recipe:
         select: the validation metric whose best epoch is kept: `accuracy`, `macro_recall`, or
             `loss`, penalties included; or the `last` epoch.
         precision: that the layers compute in while they train; weights are float32, and so is the
-            model that the recorded predictions come from.
-            `mixed_bfloat16` is fast only on processors with instructions for it (AVX512_BF16,
-            AMX); on others it can be a hundred times slower than `float32`.
+            model that the recorded predictions come from.  `mixed_bfloat16` needs a machine
+            with instructions for it; others train in `float32` (`helpers.training.here`).
         tta: whether the run is also scored with `helpers.training.predict_tta`.
         model_options: passed to the model's builder, e.g. `(("l2", 1e-4),)`.
     """

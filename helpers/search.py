@@ -24,6 +24,7 @@ def run_trial(model: str, trial: int, root: Path | None = None) -> dict:
         helpers.data.DataError: the whole data set is not to be had.
     """
     experiment = Experiment("cifar10", model, f"trial{trial}", recipes.trial(model, trial))
+    experiment = training.here(experiment)
     target = runs.trial_file(model, trial, root)
     with runs.sole_writer(target):
         return _train_and_record(experiment, trial, target, root)
@@ -34,8 +35,9 @@ def _train_and_record(experiment, trial, target, root):
     split = data.prepare(experiment.data, SEED)
     fresh = training.new_model(experiment, SEED, len(split.data.classes))
     resume = runs.resume_file(target)
+    title = f"{experiment.name}, {experiment.settings.precision}"
     try:
-        fitted = training.fit(fresh, experiment.settings, split, SEED, experiment.name, resume)
+        fitted = training.fit(fresh, experiment.settings, split, SEED, title, resume)
         history = fitted.history.to_dict("records")
         record = fitted.made_with
     except FloatingPointError:

@@ -224,14 +224,15 @@ def paired(pairs: Sequence[tuple[runs.Run, runs.Run]], labels: np.ndarray) -> pd
     names, rows = [], []  # no dict: two pairs may have the same models, with other recipes
     for a, b in pairs:
         first, second = (run.test_logits.argmax(1) for run in (a, b))
-        low, high = metrics.paired_bootstrap_interval(_accuracy, first, second, labels)
+        low, high = metrics.paired_bootstrap_interval(metrics.accuracy, first, second, labels)
+        before, after = (metrics.accuracy(predictions, labels) for predictions in (first, second))
         test = metrics.mcnemar(first, second, labels)
         names.append(f"{plots.label(a.info['model'])} → {plots.label(b.info['model'])}")
         rows.append(
             {
-                "accuracy a": _accuracy(first, labels),
-                "accuracy b": _accuracy(second, labels),
-                "difference": _accuracy(second, labels) - _accuracy(first, labels),
+                "accuracy a": before,
+                "accuracy b": after,
+                "difference": after - before,
                 "low": low,
                 "high": high,
                 "only a right": test["only_a"],
@@ -241,7 +242,3 @@ def paired(pairs: Sequence[tuple[runs.Run, runs.Run]], labels: np.ndarray) -> pd
         )
     frame = pd.DataFrame(rows, index=pd.Index(names, name="a → b"))
     return frame.assign(**{"p (Holm)": metrics.holm(frame["p (McNemar)"])})
-
-
-def _accuracy(predictions, labels):
-    return np.mean(predictions == labels)

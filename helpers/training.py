@@ -261,14 +261,28 @@ def train(experiment: Experiment, seed: int, root: Path | None = None) -> runs.R
     """
     target = runs.folder(experiment.name, seed, root)
     with runs.sole_writer(target):
-        return _train_and_record(experiment, seed, target, root)
+        return _train_and_record(here(experiment), seed, target, root)
+
+
+def here(experiment: Experiment) -> Experiment:
+    """The experiment as this machine trains it: in float32 where bfloat16 would be emulated.
+
+    Emulation can make it a hundred times slower than float32.
+    """
+    if provenance.has_bfloat16():
+        return experiment
+    return _in_float32(experiment)
+
+
+def _in_float32(experiment):
+    return replace(experiment, settings=replace(experiment.settings, precision="float32"))
 
 
 def _train_and_record(experiment, seed, target, root):
     split = data.prepare(experiment.data, seed)
     model = new_model(experiment, seed, len(split.data.classes))
     resume = runs.resume_file(target)
-    title = f"{experiment.name} seed {seed}"
+    title = f"{experiment.name} seed {seed}, {experiment.settings.precision}"
     fitted = fit(model, experiment.settings, split, seed, title, resume)
 
     # Without optimizer state, and in the precision that every machine has.
@@ -347,8 +361,7 @@ def new_model(experiment: Experiment, seed: int, classes: int = 10) -> keras.Mod
 
 def new_float32_model(experiment: Experiment, seed: int, classes: int = 10) -> keras.Model:
     """As `new_model`, but computing in float32 whatever the recipe trains in."""
-    settings = replace(experiment.settings, precision="float32")
-    return new_model(replace(experiment, settings=settings), seed, classes)
+    return new_model(_in_float32(experiment), seed, classes)
 
 
 def load_model(run: runs.Run) -> keras.Model:

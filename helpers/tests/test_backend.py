@@ -3,6 +3,7 @@
 import importlib
 import importlib.util
 import os
+import platform
 
 import pytest
 
@@ -51,6 +52,29 @@ import torch, torchvision
     result = fresh_python(code, KERAS_BACKEND=None, TF_CPP_MIN_LOG_LEVEL=None)
     assert result.stdout == "tensorflow False\n"
     assert result.stderr == ""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others have their own way")
+def test_freed_memory_is_kept(fresh_python):
+    code = """
+import ctypes, resource
+from helpers import backend
+
+libc = ctypes.CDLL(None)
+libc.malloc.restype = ctypes.c_void_p
+
+def page_faults():
+    memory = ctypes.c_void_p(libc.malloc(100 << 20))
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    ctypes.memset(memory, 1, 100 << 20)
+    libc.free(memory)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+
+print(page_faults(), page_faults())
+"""
+    first, again = map(int, fresh_python(code).stdout.split())
+    assert first > 0
+    assert again == 0
 
 
 def test_fit_on_torch_is_quiet(fresh_python):

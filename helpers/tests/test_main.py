@@ -8,7 +8,7 @@ import pytest
 import tiny
 
 from helpers import __main__ as command_line
-from helpers import config, data, runs, search, training
+from helpers import backend, config, data, runs, search, training
 from helpers.backend import keras
 
 NAME = tiny.EXPERIMENT.name
@@ -41,7 +41,7 @@ def test_interrupted_training_goes_on_and_is_recorded(empty_study, capsys, monke
 
     assert main("train", "cifar10/tiny/*", "--seeds", 3) == 0
     first, last = capsys.readouterr().out.splitlines()
-    assert first.startswith(f"{NAME} seed 3: epoch 2/2 ")
+    assert first.startswith(f"{NAME} seed 3, float32: epoch 2/2 ")
     run = runs.read(NAME, 3)
     accuracy = run.info["test"]["accuracy"]
     best = run.info["best_epoch"]
@@ -182,6 +182,26 @@ def test_cores_are_those_that_the_process_may_use(monkeypatch, tmp_path):
         (tmp_path / "cpu.max").write_text(limit + "\n")
         monkeypatch.setattr(provenance, "CONTAINER_LIMIT", tmp_path / "cpu.max")
         assert provenance.cores() == allowed
+
+
+@pytest.mark.parametrize(
+    ("processor", "has"),
+    [
+        ("flags\t\t: fpu avx2 avx512f avx512_bf16", True),
+        ("flags\t\t: fpu avx2 amx_bf16 amx_tile", True),
+        ("Features\t: fp asimd bf16", True),
+        ("model name\t: bf16x\nflags\t\t: fpu avx2 avx512f", False),
+        (None, False),  # not Linux
+    ],
+)
+def test_bfloat16_is_what_the_processor_says(processor, has, monkeypatch, tmp_path):
+    monkeypatch.setattr(backend, "on_gpu", lambda: False)
+    monkeypatch.setattr(command_line.provenance, "CPU_INFO", tmp_path / "cpuinfo")
+    if processor:
+        (tmp_path / "cpuinfo").write_text(f"processor\t: 0\n{processor}\nbugs\t\t:\n")
+    assert command_line.provenance.has_bfloat16() == has
+    monkeypatch.setattr(backend, "on_gpu", lambda: True)
+    assert command_line.provenance.has_bfloat16()
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="PyTorch has its own setting")

@@ -144,6 +144,10 @@ def test_scores_name_the_missing_classes():
         metrics.scores(np.zeros((3, 4)), np.array([0, 2, 2]))
 
 
+def test_accuracy_is_the_share_of_right_predictions():
+    assert metrics.accuracy([0, 2, 1, 1], [0, 1, 1, 1]) == 0.75
+
+
 @pytest.mark.parametrize("classes", [2, 5, 10])
 def test_macro_f1_agrees_with_scikit_learn(classes):
     logits, labels = random_logits(classes=classes)
@@ -445,6 +449,7 @@ INFINITE = np.where(np.arange(4)[:, None] == 2, np.inf, LOGITS)
         (lambda: metrics.per_class(PREDICTIONS, LABELS, ["a", "b"]), "predictions go.*0 to 1"),
         (lambda: metrics.confusion(PREDICTIONS, LABELS, 2), "predictions go from 0 to 2.*0 to 1"),
         (lambda: metrics.confusion(LOGITS, LABELS, 3), r"predictions have.*argmax\(axis=1\)"),
+        (lambda: metrics.accuracy(PREDICTIONS, LABELS[:2]), "lengths differ.*same images"),
         (lambda: metrics.macro_f1(PREDICTIONS - 1, LABELS), "predictions go from -1 to 1"),
         (lambda: metrics.class_mean("accuracy", [0]), "choose precision, recall or f1"),
         (lambda: metrics.class_mean("recall", []), r"group is \[\]: pass one class number"),

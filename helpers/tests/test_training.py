@@ -496,9 +496,22 @@ def test_recorded_weights_give_the_stored_logits(study):
     np.testing.assert_allclose(logits, run.test_logits, atol=2e-3)  # stored as float16
 
 
+@pytest.mark.parametrize(("has", "precision"), [(True, "mixed_bfloat16"), (False, "float32")])
+def test_bfloat16_is_trained_in_where_the_machine_has_it(has, precision, empty_study, monkeypatch):
+    monkeypatch.setattr(training.provenance, "has_bfloat16", lambda: has)
+    settings = replace(tiny.EXPERIMENT.settings, precision="mixed_bfloat16")
+    trained = []
+    fit = training.fit
+    monkeypatch.setattr(training, "fit", lambda model, *a: trained.append(model) or fit(model, *a))
+    run = training.train(replace(tiny.EXPERIMENT, settings=settings), 0)
+    assert trained[0].layers[-1].dtype_policy.name == run.config["precision"] == precision
+
+
 def test_run_in_half_precision_is_recorded_in_float32_and_with_its_views(empty_study, monkeypatch):
+    monkeypatch.setattr(training.provenance, "has_bfloat16", lambda: True)
     settings = replace(tiny.EXPERIMENT.settings, precision="mixed_bfloat16", tta=True)
     run = training.train(replace(tiny.EXPERIMENT, settings=settings), 0)
+    assert run.config["precision"] == "mixed_bfloat16"
     assert list(run.info) == [*tiny.RECORD_KEYS, "validation_tta", "test_tta"]
     model, split = training.load_model(run), tiny.split()
     assert model.dtype_policy.name == "float32"
