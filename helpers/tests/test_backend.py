@@ -54,6 +54,20 @@ import torch, torchvision
     assert result.stderr == ""
 
 
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="oneDNN is for x86")
+def test_tensorflow_convolves_by_onednn(fresh_python):
+    code = """
+import numpy as np
+from helpers import models, training
+training.predict_logits(models.build("cnn_baseline"), np.zeros((100, 32, 32, 3), np.uint8))
+"""
+    environment = {"KERAS_BACKEND": "tensorflow", "ONEDNN_VERBOSE": "1"}
+    default = fresh_python(code, TF_ENABLE_ONEDNN_OPTS=None, **environment)
+    assert ",convolution," in default.stdout
+    without = fresh_python(code, TF_ENABLE_ONEDNN_OPTS="0", **environment)
+    assert ",convolution," not in without.stdout
+
+
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="others have their own way")
 def test_freed_memory_is_kept(fresh_python):
     code = """
