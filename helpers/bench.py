@@ -77,7 +77,9 @@ class Row:
                 "high": ratios.max(),
             }
         met = self._met(cells)
-        note = self.peer if isinstance(self.peer, str) else self.limit if met == "no" else None
+        note = (
+            self.peer if isinstance(self.peer, str) else self._why(cells) if met == "no" else None
+        )
         return cells | {"goal": self.goal, "met": met, "note": note}
 
     def _met(self, cells):
@@ -89,9 +91,17 @@ class Row:
         compare = {"<=": operator.le, ">=": operator.ge}[sign]
         return "yes" if compare(cells[column], float(value)) else "no"
 
+    def _why(self, cells):
+        column, _, value = self.goal.split()
+        if self.limit or column != "ratio" or not cells["low"] <= float(value) <= cells["high"]:
+            return self.limit
+        return "rounds lie on both sides of the goal"
+
 
 def run(rounds: int = 5, seconds: float = 1.0) -> pd.DataFrame:
-    """Take all measures, write `figures/bench.csv` and `figures/bench.md`, and give the table.
+    """Take all measures, write them as `figures/bench.csv` and `.md`, and give the table.
+
+    Machines without bfloat16 have a table of their own, `figures/bench_float32`.
 
     Args:
         rounds: turns that each contender of a ratio takes.
@@ -116,9 +126,11 @@ def run(rounds: int = 5, seconds: float = 1.0) -> pd.DataFrame:
     for number, (title, measure, arguments) in enumerate(groups, start=1):
         print(f"{number}/{len(groups)} {title} ...", file=sys.stderr, flush=True)
         rows += measure(*arguments)
-    frame = tables.save(table(rows), "bench", digits=3)
-    with (config.FIGURES / "bench.md").open("a", encoding="utf-8", newline="\n") as file:
-        file.write(f"\n{_caption(rounds)}\n")
+    has_bfloat16 = provenance.has_bfloat16()
+    name = "bench" if has_bfloat16 else "bench_float32"
+    frame = tables.save(table(rows), name, digits=3)
+    with (config.FIGURES / f"{name}.md").open("a", encoding="utf-8", newline="\n") as file:
+        file.write(f"\n{_caption(rounds, has_bfloat16)}\n")
     return frame
 
 
@@ -534,13 +546,13 @@ def _other():
     return "torch" if _ours() == "tensorflow" else "tensorflow"
 
 
-def _caption(rounds):
+def _caption(rounds, has_bfloat16):
     packages = ("keras", "tensorflow", "torch", "torchvision", "numpy")
     versions = ", ".join(f"{package} {_version(package)}" for package in packages)
     return (
         f"Ours: Keras on {_ours()}, batches of {BATCH} in float32 (fast_89: of "
-        f"{FAST_89.batch_size}, in bfloat16 where there are instructions for it). "
-        f"{provenance.cpu()}, "
+        f"{FAST_89.batch_size} in {'bfloat16' if has_bfloat16 else 'float32'}). "
+        f"{provenance.cpu()} {'with' if has_bfloat16 else 'without'} instructions for bfloat16, "
         f"threads of each contender unless a row says otherwise: {provenance.threads()}, no GPU; "
         f"{versions}. "
         f"Medians of {rounds} rounds in which the contenders "
