@@ -77,10 +77,7 @@ class Row:
                 "high": ratios.max(),
             }
         met = self._met(cells)
-        note = (
-            self.peer if isinstance(self.peer, str) else self._why(cells) if met == "no" else None
-        )
-        return cells | {"goal": self.goal, "met": met, "note": note}
+        return cells | {"goal": self.goal, "met": met, "note": self._note(cells, met)}
 
     def _met(self, cells):
         if self.goal is None:
@@ -91,7 +88,11 @@ class Row:
         compare = {"<=": operator.le, ">=": operator.ge}[sign]
         return "yes" if compare(cells[column], float(value)) else "no"
 
-    def _why(self, cells):
+    def _note(self, cells, met):
+        if isinstance(self.peer, str):
+            return self.peer
+        if met != "no":
+            return None
         column, _, value = self.goal.split()
         if self.limit or column != "ratio" or not cells["low"] <= float(value) <= cells["high"]:
             return self.limit
