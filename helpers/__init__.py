@@ -5,8 +5,7 @@ LLVM and register the same command-line options.  Loaded first, triton gets alon
 TensorFlow in every later order, so it is loaded here, where it is installed.
 
 oneDNN is a library of convolutions and matrix products that TensorFlow brings, and uses by itself
-on processors with certain AVX-512 instructions only; with AVX2, too, it trains ResNet-20 twice as
-fast.
+on newer processors only; with AVX2 alone, too, it trains ResNet-20 twice as fast.
 """
 
 import importlib.util

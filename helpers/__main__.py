@@ -235,7 +235,7 @@ def readme(options) -> None:
 
 
 def bench(options) -> None:
-    """Measure on an otherwise idle machine; takes minutes, and writes figures/bench.*."""
+    """Measure on an otherwise idle machine; takes minutes, and writes figures/bench*."""
     from helpers import bench, tables
 
     print(tables.markdown(bench.run()), end="")

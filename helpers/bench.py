@@ -127,7 +127,7 @@ def run(rounds: int = 5, seconds: float = 1.0) -> pd.DataFrame:
     for number, (title, measure, arguments) in enumerate(groups, start=1):
         print(f"{number}/{len(groups)} {title} ...", file=sys.stderr, flush=True)
         rows += measure(*arguments)
-    has_bfloat16 = provenance.has_bfloat16()
+    has_bfloat16 = provenance.cpu_has_bfloat16()  # the workers see no GPU
     name = "bench" if has_bfloat16 else "bench_float32"
     frame = tables.save(table(rows), name, digits=3)
     with (config.FIGURES / f"{name}.md").open("a", encoding="utf-8", newline="\n") as file:

@@ -96,14 +96,14 @@ def cpu() -> str:
 
 
 def has_bfloat16() -> bool:
-    """Whether the backend computes in bfloat16 by instructions for it; if unknown, it does not.
-
-    Of a processor only Linux tells; GPUs are taken to have them.
-    """
+    """Whether what the backend computes on has instructions for bfloat16; GPUs are taken to."""
     from helpers.backend import on_gpu
 
-    if on_gpu():
-        return True
+    return on_gpu() or cpu_has_bfloat16()
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the processor has instructions for bfloat16; only Linux tells, elsewhere it is no."""
     try:
         return not BFLOAT16_INSTRUCTIONS.isdisjoint(CPU_INFO.read_text().split())
     except OSError:

@@ -87,7 +87,8 @@ class Keeper(keras.callbacks.Callback):
         if state["of"] != self._of():
             raise ValueError(
                 f"{self.resume} was left by other settings of this recipe, another model, seed, "
-                "backend or other training images: delete it to start over, or go back to those"
+                "backend, precision or other training images: delete it to start over, or go back "
+                "to those"
             )
         self.history = state["history"]
         self.made_with = state["made_with"] + self.made_with

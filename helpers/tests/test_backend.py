@@ -62,6 +62,7 @@ from helpers import models, training
 training.predict_logits(models.build("cnn_baseline"), np.zeros((100, 32, 32, 3), np.uint8))
 """
     environment = {"KERAS_BACKEND": "tensorflow", "ONEDNN_VERBOSE": "1"}
+    environment["CUDA_VISIBLE_DEVICES"] = "-1"
     default = fresh_python(code, TF_ENABLE_ONEDNN_OPTS=None, **environment)
     assert ",convolution," in default.stdout
     without = fresh_python(code, TF_ENABLE_ONEDNN_OPTS="0", **environment)
@@ -87,8 +88,7 @@ def page_faults():
 print(page_faults(), page_faults())
 """
     first, again = map(int, fresh_python(code).stdout.split())
-    assert first > 0
-    assert again == 0
+    assert again < first / 10  # other threads have some, too
 
 
 def test_fit_on_torch_is_quiet(fresh_python):

@@ -50,6 +50,14 @@ def test_trial_is_recorded_without_anything_of_the_test_set(small_search, monkey
     assert record["training_flops"] == 6 * macs * 2 * len(split.train_index)
 
 
+@pytest.mark.parametrize(("has", "precision"), [(True, "mixed_bfloat16"), (False, "float32")])
+def test_trial_is_in_bfloat16_where_the_machine_has_it(has, precision, small_search, monkeypatch):
+    monkeypatch.setattr(training.provenance, "has_bfloat16", lambda: has)
+    recipe = replace(recipes.trials("tiny")[0], precision="mixed_bfloat16")
+    monkeypatch.setattr(recipes, "trials", {"tiny": [recipe]}.__getitem__)
+    assert search.run_trial("tiny", 0)["config"]["precision"] == precision
+
+
 def test_trials_train_and_validate_on_the_split_of_seed_0(small_search, monkeypatch):
     seen = []
     fit = training.fit
