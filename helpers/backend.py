@@ -18,7 +18,8 @@ def _keep_memory():
     """Have glibc keep freed memory for the next array.
 
     Otherwise each large array is mapped anew, and the kernel clears it page by page: two fifths of
-    the time of a training step of ResNet-20 where pages are of 4 KiB.
+    the time of a training step of ResNet-20 where pages are of 4 KiB.  The price: what a process
+    once needed stays its own until it ends.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -555,8 +555,8 @@ def _caption(rounds, has_bfloat16):
         f"{FAST_89.batch_size} in {'bfloat16' if has_bfloat16 else 'float32'}). "
         f"{provenance.cpu()} {'with' if has_bfloat16 else 'without'} instructions for bfloat16, "
         f"threads of each contender unless a row says otherwise: {provenance.threads()}, no GPU; "
-        f"{versions}. "
-        f"Medians of {rounds} rounds in which the contenders "
+        f"{versions}. Keras keeps freed memory (`helpers.backend`), torchvision's rows run as "
+        f"PyTorch comes. Medians of {rounds} rounds in which the contenders "
         "took turns (of memory, half as many); ratio is ours / peer, low and high are its least "
         "and greatest of a round."
     )

@@ -40,6 +40,13 @@ def test_recorded_settings_are_those_of_the_experiment(run):
     assert run.config == as_recorded_in(settings, run.config["precision"])
 
 
+def test_seeds_of_an_experiment_compute_in_one_precision():
+    precisions = {}
+    for run in runs.recorded("*"):
+        precisions.setdefault(run.name, set()).add(run.config["precision"])
+    assert {len(found) for found in precisions.values()} == {1}
+
+
 @each_run
 def test_history_agrees_with_the_record(run):
     history, config = run.history, run.info["config"]
