@@ -14,6 +14,7 @@ from helpers.recipes import (
     DUAL_PUBLISHED,
     FAST_89,
     FAST_94,
+    FAST_ATTENTION,
     FAST_HOUR,
     FAST_WIDE,
     MATCHED,
@@ -72,6 +73,7 @@ def _all() -> list[Experiment]:
         ("cifar10", "fast_cnn", "fast_94", FAST_94),
         ("cifar10", "fast_cnn", "fast_hour", FAST_HOUR),
         ("cifar10", "fast_cnn", "fast_wide", FAST_WIDE),
+        ("cifar10", "fast_hybrid", "fast_attention", FAST_ATTENTION),
     ]
     return [Experiment(*row) for row in rows]
 

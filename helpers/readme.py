@@ -96,7 +96,7 @@ def _difference(first, second, labels):
 
 
 def _speed():
-    frame = tables.speed("cifar10/fast_cnn/fast_*")
+    frame = tables.speed("cifar10/fast_*/fast_*")
     for name, row in frame.iterrows():
         info = runs.read(name).info
         seeds = "" if row["seeds"] == 1 else f", means of {row['seeds']:.0f} seeds"
