@@ -156,23 +156,26 @@ def test_matched_recipe_is_that_of_the_best_trial(model):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "epochs", "augmentation", "options"),
+    ("model", "tried_for", "recipe", "epochs", "augmentation", "options"),
     [
-        ("fast_89", 4, {}, []),
-        ("fast_94", 11, {}, []),
-        ("fast_hour", 34, {"crop": 4, "cutout": 12}, []),
-        ("fast_wide", 20, {"crop": 4, "cutout": 8}, [["widths", [96, 320, 320]]]),
+        ("fast_cnn", 4, "fast_89", 4, {}, []),
+        ("fast_cnn", 4, "fast_94", 11, {}, []),
+        ("fast_cnn", 4, "fast_hour", 34, {"crop": 4, "cutout": 12}, []),
+        ("fast_cnn", 4, "fast_wide", 20, {"crop": 4, "cutout": 8}, [["widths", [96, 320, 320]]]),
+        ("fast_hybrid", 2, "fast_attention", 9, {}, []),
     ],
 )
-def test_fast_recipes_are_the_best_trial_trained_for_longer(recipe, epochs, augmentation, options):
+def test_fast_recipes_are_the_best_trial_trained_for_longer(
+    model, tried_for, recipe, epochs, augmentation, options
+):
     tried = [
         trial
         for trial in runs.trials()
-        if trial["model"] == "fast_cnn" and trial["config"]["epochs"] == 4
+        if trial["model"] == model and trial["config"]["epochs"] == tried_for
     ]
     best = max(tried, key=best_accuracy)
-    frozen = as_recorded(EXPERIMENTS[f"cifar10/fast_cnn/{recipe}"].settings)
     chosen = recipes.with_defaults(best["config"])
+    frozen = as_recorded_in(EXPERIMENTS[f"cifar10/{model}/{recipe}"].settings, chosen["precision"])
     augmentation = chosen["augmentation"] | augmentation
     changes = {"epochs": epochs, "augmentation": augmentation, "model_options": options}
     assert frozen == chosen | changes
