@@ -238,7 +238,7 @@ AIRBENCH94 = replace(
     lookahead=True,
 )
 
-# For transformers, which SGD trains badly.
+# For transformers, which rates of SGD made for the Fast CNN do not train (`FAST_TRIALS`).
 FAST_ADAMW = replace(
     FAST,
     batch_size=250,
@@ -249,7 +249,7 @@ FAST_ADAMW = replace(
     warmup_epochs=1,
 )
 
-# As many epochs as two cores without bfloat16 manage in an hour.
+# About an hour on two cores without bfloat16.
 FAST_ATTENTION = replace(FAST_ADAMW, epochs=9)
 
 # What is tried, on validation, before fast recipes are frozen: changes to one of the above, which
