@@ -7,7 +7,9 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from helpers import experiments, provenance, recipes, runs
+from helpers import experiments
+from helpers.experiments import recipes
+from helpers.records import provenance, runs
 
 # What bad input, a missing file or network, and a training that diverges raise.
 EXPECTED = (ValueError, RuntimeError, OSError, ArithmeticError)
@@ -146,7 +148,7 @@ def search(options) -> int:
     todo.sort(key=lambda item: item[1])  # the same number of trials for every model, if stopped
 
     def one(model, trial):
-        from helpers import search
+        from helpers.training import search
 
         accuracies = [epoch["val_accuracy"] for epoch in search.run_trial(model, trial)["history"]]
         result = f"validation accuracy {max(accuracies):.4f}" if accuracies else "diverged"
@@ -200,7 +202,8 @@ def _apart(command, jobs) -> int:
 
 def evaluate(options) -> None:
     """Scores on validation and test, computed anew from the stored logits."""
-    from helpers import data, metrics
+    from helpers import data
+    from helpers.results import metrics
 
     run = _recorded(options.name, options.seed)
     if data.VARIANTS[run.info["data"]].source == "cifar10":
@@ -229,21 +232,22 @@ def export(options) -> None:
 
 def readme(options) -> None:
     """Bring the README's results up to date with the recorded runs."""
-    from helpers import readme
+    from helpers.results import readme
 
     print("README.md: " + ("results written" if readme.update() else "up to date already"))
 
 
 def bench(options) -> None:
     """Measure on an otherwise idle machine; takes minutes, and writes figures/bench*."""
-    from helpers import bench, tables
+    from helpers import bench
+    from helpers.results import tables
 
     print(tables.markdown(bench.run()), end="")
 
 
 def explain(options) -> None:
     """Draw one picture's maps by every method that the recorded model allows."""
-    from helpers import picture
+    from helpers.explain import picture
 
     file = options.file or options.image.with_name(f"{options.image.stem}-explained.png")
     print(picture.draw(options.image, _recorded(options.model), file, options.label))
@@ -251,7 +255,8 @@ def explain(options) -> None:
 
 def faithfulness(options) -> None:
     """Test the explanations of the recorded models; takes about an hour."""
-    from helpers import audit, tables
+    from helpers.explain import audit
+    from helpers.results import tables
 
     audit.run()
     print(*(f"{tables.audit_file(table)} written" for table in tables.AUDIT), sep="\n")

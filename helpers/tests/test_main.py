@@ -8,8 +8,10 @@ import pytest
 import tiny
 
 from helpers import __main__ as command_line
-from helpers import backend, config, data, runs, search, training
+from helpers import backend, config, data, training
 from helpers.backend import keras
+from helpers.records import runs
+from helpers.training import search
 
 NAME = tiny.EXPERIMENT.name
 

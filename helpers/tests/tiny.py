@@ -5,10 +5,10 @@ from contextlib import contextmanager
 import numpy as np
 
 from helpers import config, data, experiments, models, training
-from helpers.augmentation import Augmentation
 from helpers.backend import keras
+from helpers.data.augmentation import Augmentation
 from helpers.experiments import Experiment
-from helpers.recipes import Recipe
+from helpers.experiments.recipes import Recipe
 
 # What `run.json` holds, whoever wrote it.
 RECORD_KEYS = [

@@ -1,0 +1,53 @@
+"""CIFAR-10 and CIFAR-100: load, verify, split, thin out, augment.
+
+Images are uint8 (N, 32, 32, 3) in RGB, labels int64 (N,).  NumPy only; nothing is unpickled.  A
+new data set, variant or augmentation goes here.
+"""
+
+from helpers.data.augmentation import Augmentation
+from helpers.data.sources import (
+    CIFAR10_CLASSES,
+    SOURCES,
+    Data,
+    DataError,
+    Source,
+    load,
+    load_sample,
+    official_labels,
+    unpack,
+)
+from helpers.data.splits import (
+    VARIANTS,
+    Split,
+    Variant,
+    class_counts,
+    imbalance,
+    inverse_frequency,
+    prepare,
+    split,
+    subset,
+    training_images,
+)
+
+__all__ = [
+    "CIFAR10_CLASSES",
+    "SOURCES",
+    "VARIANTS",
+    "Augmentation",
+    "Data",
+    "DataError",
+    "Source",
+    "Split",
+    "Variant",
+    "class_counts",
+    "imbalance",
+    "inverse_frequency",
+    "load",
+    "load_sample",
+    "official_labels",
+    "prepare",
+    "split",
+    "subset",
+    "training_images",
+    "unpack",
+]

@@ -1,0 +1,106 @@
+"""A user's own picture."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+from PIL import Image
+
+from helpers import __main__ as command_line
+from helpers import training
+from helpers.explain import picture
+from helpers.records import runs
+
+MODEL = "cifar10/cnn_baseline/published"
+
+
+@pytest.fixture(autouse=True)
+def no_figure_is_left():
+    yield
+    plt.close("all")
+
+
+def main(*arguments):
+    return command_line.main(["explain", *map(str, arguments)])
+
+
+@pytest.fixture
+def photograph(tmp_path, sample):
+    """A picture of 96 x 64 pixels, its square middle a test image of the sample, enlarged."""
+    image = Image.fromarray(sample.x_test[0]).resize((64, 64), Image.Resampling.NEAREST)
+    canvas = Image.new("RGB", (96, 64), (255, 0, 0))
+    canvas.paste(image, (16, 0))
+    path = tmp_path / "mine.png"
+    canvas.save(path)
+    return path
+
+
+def test_the_square_middle_is_read(photograph, sample):
+    found = picture.read(photograph)
+    assert found.shape == (32, 32, 3)
+    assert found.dtype == np.uint8
+    difference = np.abs(found.astype(int) - sample.x_test[0])
+    assert difference.mean() < 5  # no red from the sides
+
+
+@pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
+def test_other_kinds_of_pictures_are_read(tmp_path, mode):
+    Image.new(mode, (10, 20)).save(tmp_path / "one.png")
+    assert picture.read(tmp_path / "one.png").shape == (32, 32, 3)
+
+
+def test_what_is_transparent_is_white(tmp_path):
+    cut_out = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
+    cut_out.paste((200, 0, 0, 255), (8, 8, 24, 24))
+    cut_out.save(tmp_path / "cut.png")
+    found = picture.read(tmp_path / "cut.png")
+    assert found[0, 0].tolist() == [255, 255, 255]
+    assert found[16, 16].tolist() == [200, 0, 0]
+
+
+def test_a_picture_is_explained(photograph, capsys):
+    assert main(photograph, "--model", MODEL) == 0
+    said, drawn = capsys.readouterr().out.splitlines()
+    model = training.load_model(runs.read(MODEL))
+    logits = model.predict_on_batch(picture.read(photograph)[None])
+    best = picture.CIFAR10_CLASSES[logits.argmax()]
+    assert said.startswith(f"CNN baseline: {best} ")
+    file = photograph.with_name("mine-explained.png")
+    assert drawn == f"{file}: maps for {best}"
+    with Image.open(file) as image:
+        assert image.width > 500
+
+
+def test_another_class_and_file_can_be_chosen(photograph, tmp_path, capsys):
+    file = tmp_path / "new" / "drawn.png"
+    assert main(photograph, "--model", MODEL, "--label", "ship", "--file", file) == 0
+    assert f"{file}: maps for ship" in capsys.readouterr().out
+    assert file.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (["missing.png"], "No such file"),
+        (["notes.txt"], "notes.txt is no picture that can be read: pass a PNG or JPEG"),
+        (["torn.png"], "torn.png is no picture that can be read: pass a PNG or JPEG"),
+        (["deep.png"], "deep.png has more than 8 bits a colour (mode I;16): save it with 8"),
+        (["mine.png", "--file", "./mine.png"], "is the picture itself: choose another name"),
+        (["mine.png", "--label", "unicorn"], "unknown class 'unicorn': choose from airplane"),
+        (["mine.png", "--file", "drawn.pdf"], "drawn.pdf: choose a name that ends in .png"),
+        (["mine.png", "--model", "cifar10/none/none"], "cifar10/none/none"),
+    ],
+)
+def test_bad_input_is_one_line(photograph, tmp_path, monkeypatch, capsys, arguments, text):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "notes.txt").write_text("no picture")
+    Image.new("I;16", (8, 8), 40_000).save(tmp_path / "deep.png")
+    whole = photograph.read_bytes()
+    (tmp_path / "torn.png").write_bytes(whole[:60] + b"\xff" * 20 + whole[80:])
+    files = sorted(tmp_path.iterdir())
+    assert main(*arguments, *([] if "--model" in arguments else ["--model", MODEL])) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("error: ")
+    assert text in said
+    assert said.count("\n") == 1
+    assert sorted(tmp_path.iterdir()) == files
+    assert photograph.read_bytes() == whole

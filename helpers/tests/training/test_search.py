@@ -1,0 +1,101 @@
+"""Trials of the search: recorded once, on validation alone, and resumable."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import tiny
+
+from helpers import config, data, training
+from helpers.experiments import recipes
+from helpers.records import runs
+from helpers.training import search
+
+
+@pytest.fixture
+def small_search(monkeypatch, empty_study):
+    """The tiny model is the one that is searched for, two epochs a trial."""
+    short = [replace(recipes.drawn(trial), epochs=2, warmup_epochs=0) for trial in range(5)]
+    monkeypatch.setattr(config, "SEARCH", empty_study / "search")
+    monkeypatch.setattr(recipes, "trials", {"tiny": short}.__getitem__)
+    return empty_study / "search"
+
+
+def test_trial_is_recorded_without_anything_of_the_test_set(small_search, monkeypatch):
+    asked = []
+    predict = training.predict_logits
+    monkeypatch.setattr(
+        training, "predict_logits", lambda model, x: asked.append(len(x)) or predict(model, x)
+    )
+    record = search.run_trial("tiny", 3)
+
+    assert asked == []
+    assert [runs.trial_file("tiny", 3)] == sorted(small_search.rglob("trial3*.json"))
+    (read,) = runs.trials()
+    assert read["history"] == record["history"]
+    assert not list(small_search.rglob("*.npz"))
+    assert set(record) == {
+        "model",
+        "trial",
+        "seed",
+        "config",
+        "history",
+        "training_flops",
+        "backend",
+        "hardware",
+        "versions",
+        "code_version",
+    }
+    assert record["config"]["learning_rate"] == recipes.drawn(3).learning_rate
+    assert [row["epoch"] for row in record["history"]] == [1, 2]
+    macs = 48 * 32 + 32 * 10
+    split = tiny.split()
+    assert record["training_flops"] == 6 * macs * 2 * len(split.train_index)
+
+
+@pytest.mark.parametrize(("has", "precision"), [(True, "mixed_bfloat16"), (False, "float32")])
+def test_trial_is_in_bfloat16_where_the_machine_has_it(has, precision, small_search, monkeypatch):
+    monkeypatch.setattr(training.provenance, "has_bfloat16", lambda: has)
+    recipe = replace(recipes.trials("tiny")[0], precision="mixed_bfloat16")
+    monkeypatch.setattr(recipes, "trials", {"tiny": [recipe]}.__getitem__)
+    assert search.run_trial("tiny", 0)["config"]["precision"] == precision
+
+
+def test_trials_train_and_validate_on_the_split_of_seed_0(small_search, monkeypatch):
+    seen = []
+    fit = training.fit
+    monkeypatch.setattr(training, "fit", lambda *a: seen.append(a[2:4]) or fit(*a))
+    search.run_trial("tiny", 0)
+    ((split, seed),) = seen
+    assert seed == 0
+    np.testing.assert_array_equal(split.val_index, data.prepare("cifar10", 0).val_index)
+
+
+def test_interrupted_trial_goes_on(small_search, monkeypatch, capsys):
+    with tiny.interrupted_after_each_epoch(monkeypatch), pytest.raises(KeyboardInterrupt):
+        search.run_trial("tiny", 1)
+    assert runs.trials() == []
+    capsys.readouterr()
+    resumed = search.run_trial("tiny", 1)["history"]
+    (line,) = capsys.readouterr().out.splitlines()
+    assert "epoch 2/2" in line
+
+    runs.trial_file("tiny", 1).unlink()
+    through = search.run_trial("tiny", 1)["history"]
+    for one, other in zip(resumed, through, strict=True):
+        assert one | {"seconds": 0} == other | {"seconds": 0}
+
+
+def test_a_diverging_trial_is_a_result(small_search, monkeypatch):
+    def diverge(*arguments):
+        raise FloatingPointError("loss became nan in epoch 1: lower the learning rate")
+
+    monkeypatch.setattr(training, "fit", diverge)
+    assert search.run_trial("tiny", 4)["history"] == []
+    assert [record["trial"] for record in runs.trials()] == [4]
+
+
+def test_recorded_trial_is_left_alone(small_search):
+    search.run_trial("tiny", 2)
+    with pytest.raises(FileExistsError, match="delete it to train it anew"):
+        search.run_trial("tiny", 2)

@@ -1,0 +1,155 @@
+"""Keep the best weights of a training, and what going on with it needs."""
+
+import hashlib
+import json
+import os
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers import files
+from helpers.backend import keras
+from helpers.experiments.recipes import Recipe
+from helpers.records import provenance
+from helpers.training.batches import Batches
+
+
+class Keeper(keras.callbacks.Callback):
+    """Seeds each epoch, keeps the best weights, stops early, and saves what resuming needs.
+
+    Keras's own `BackupAndRestore` forgets the best value and the state of dropout, and a kill
+    between its two files tears it: here one file, renamed into place, holds everything.
+    """
+
+    def __init__(self, settings: Recipe, batches: Batches, resume: Path | None):
+        super().__init__()
+        self.settings, self.batches, self.resume = settings, batches, resume
+        self.history = []
+        self.best = None
+        # Of what is not resumed nothing is recorded, and asking takes processes of git.
+        self.made_with = [provenance.record()] if resume else []
+
+    def restore(self) -> None:
+        """Go on from the resume file, if there is one; the model must be compiled."""
+        if self.resume is None or not self.resume.exists():
+            return
+        remedy = "delete it to start over"
+        saved = files.arrays(self.resume, remedy)
+        if "state" not in saved:
+            raise ValueError(f"{self.resume} is damaged (it lacks the state): {remedy}")
+        state = json.loads(str(saved["state"]))
+        if state["of"] != self._of():
+            raise ValueError(
+                f"{self.resume} was left by other settings of this recipe, another model, seed, "
+                "backend, precision or other training images: delete it to start over, or go back "
+                "to those"
+            )
+        self.history = state["history"]
+        self.made_with = state["made_with"] + self.made_with
+        self.best = _numbered(saved, "best")
+        self.model.set_weights(_numbered(saved, "weights"))
+        for variable, value in zip(
+            self.model.optimizer.variables, _numbered(saved, "optimizer"), strict=True
+        ):
+            variable.assign(value)
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.batches.epoch = epoch
+        seed_everything(self.model, self.batches.seed, epoch)
+        self._started = time.perf_counter()
+
+    def on_test_begin(self, logs=None):
+        self._seconds = time.perf_counter() - self._started  # of training alone
+
+    def on_test_end(self, logs=None):
+        self._validated = self.model.get_weights()  # their average, where the recipe has one
+
+    def on_epoch_end(self, epoch, logs=None):
+        for loss in ("loss", "val_loss"):
+            if not np.isfinite(logs[loss]):
+                raise FloatingPointError(
+                    f"{loss} became {logs[loss]} in epoch {epoch + 1}: lower the learning rate"
+                )
+        row = {
+            "epoch": epoch + 1,
+            "loss": logs["loss"],
+            "accuracy": logs["accuracy"],
+            "val_loss": logs["val_loss"],
+            "val_accuracy": logs["val_accuracy"],
+            "learning_rate": float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate)),
+            "seconds": round(self._seconds, 3),
+            "val_macro_recall": logs["val_macro_recall"],
+        }
+        self.history.append(
+            {key: float(value) for key, value in row.items()} | {"epoch": epoch + 1}
+        )
+        if best_epoch(self.history, self.settings) == epoch + 1:
+            self.best = self._validated
+        if self.resume is not None:
+            self._save()
+        if self.is_finished():
+            self.model.stop_training = True
+
+    def is_finished(self) -> bool:
+        """Whether all epochs are done, or the validation loss has stalled for `patience` epochs."""
+        if len(self.history) >= self.settings.epochs:
+            return True
+        if not self.settings.patience:
+            return False
+        lowest, since = np.inf, 0
+        for row in self.history:
+            if row["val_loss"] < lowest - self.settings.min_delta:
+                lowest, since = row["val_loss"], 0
+            else:
+                since += 1
+        return since >= self.settings.patience
+
+    def _of(self):
+        """What a resume file belongs to."""
+        index, labels = self.batches.index, self.batches.labels
+        images = hashlib.sha256(np.stack([index, labels[index]]).astype(np.int64)).hexdigest()
+        backend = keras.backend.backend()
+        return repr((self.settings, self.model.name, self.batches.seed, backend, images))
+
+    def _save(self):
+        state = {
+            "of": self._of(),
+            "history": self.history,
+            "made_with": self.made_with,
+        }
+        arrays = {"state": np.array(json.dumps(state))}
+        optimizer = [keras.ops.convert_to_numpy(v) for v in self.model.optimizer.variables]
+        for key, values in (
+            ("weights", self.model.get_weights()),
+            ("best", self.best),
+            ("optimizer", optimizer),
+        ):
+            arrays |= {f"{key}_{i:04}": value for i, value in enumerate(values)}
+        self.resume.parent.mkdir(parents=True, exist_ok=True)
+        beside = self.resume.with_suffix(".writing.npz")
+        np.savez(beside, **arrays)
+        os.replace(beside, self.resume)
+
+
+def best_epoch(history: list[dict] | pd.DataFrame, settings: Recipe) -> int:
+    """The epoch, from 1, that `settings.select` prefers; the earlier one on a tie."""
+    if settings.select == "last":
+        return len(history)
+    values = pd.DataFrame(history)[f"val_{settings.select}"]
+    best = values.idxmin() if settings.select == "loss" else values.idxmax()
+    return int(best) + 1
+
+
+def seed_everything(model, seed, epoch):
+    """Random states of Python, NumPy, the backend and every dropout layer, from (seed, epoch)."""
+    states = [v for v in model.variables if v.path.endswith("seed_generator_state")]
+    words = np.random.SeedSequence((seed, epoch)).generate_state(1 + 2 * len(states))
+    keras.utils.set_random_seed(int(words[0]))
+    for state, pair in zip(states, words[1:].reshape(-1, 2), strict=True):
+        state.assign((pair >> 1).astype(state.dtype))  # 31 bits: PyTorch's dtype is signed
+
+
+def _numbered(arrays, prefix):
+    return [arrays[key] for key in sorted(arrays) if key.startswith(f"{prefix}_")]
