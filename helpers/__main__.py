@@ -206,11 +206,7 @@ def evaluate(options) -> None:
     from helpers.results import metrics
 
     run = _recorded(options.name, options.seed)
-    if data.VARIANTS[run.info["data"]].source == "cifar10":
-        y_train, y_test = data.official_labels()
-    else:
-        source = data.load("cifar100")
-        y_train, y_test = source.y_train, source.y_test
+    y_train, y_test = data.official_labels(data.VARIANTS[run.info["data"]].source)
     print(f"{run.name} seed {run.seed}, epoch {run.info['best_epoch']}")
     for part, logits, labels in (
         ("validation", run.val_logits, y_train[run.val_index]),

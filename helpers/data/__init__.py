@@ -5,12 +5,13 @@ new data set, variant or augmentation goes here.
 """
 
 from helpers.data.augmentation import Augmentation
+from helpers.data.names import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_COARSE_CLASSES
 from helpers.data.sources import (
-    CIFAR10_CLASSES,
     SOURCES,
     Data,
     DataError,
     Source,
+    in_canonical_order,
     load,
     load_sample,
     official_labels,
@@ -31,6 +32,8 @@ from helpers.data.splits import (
 
 __all__ = [
     "CIFAR10_CLASSES",
+    "CIFAR100_CLASSES",
+    "CIFAR100_COARSE_CLASSES",
     "SOURCES",
     "VARIANTS",
     "Augmentation",
@@ -41,6 +44,7 @@ __all__ = [
     "Variant",
     "class_counts",
     "imbalance",
+    "in_canonical_order",
     "inverse_frequency",
     "load",
     "load_sample",

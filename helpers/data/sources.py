@@ -5,7 +5,6 @@ Images are uint8 (N, 32, 32, 3) in RGB, labels int64 (N,).
 
 import hashlib
 import http.client
-import json
 import os
 import tarfile
 import tempfile
@@ -20,19 +19,7 @@ from filelock import FileLock
 from PIL import Image
 
 from helpers import config, files
-
-CIFAR10_CLASSES = (  # in the labels' order
-    "airplane",
-    "automobile",
-    "bird",
-    "cat",
-    "deer",
-    "dog",
-    "frog",
-    "horse",
-    "ship",
-    "truck",
-)
+from helpers.data.names import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_COARSE_CLASSES
 
 VERIFIED = ("x_train", "y_train", "x_test", "y_test", "coarse_train", "coarse_test")  # by SHA-256
 
@@ -48,11 +35,13 @@ class Source:
     name: str
     url: str
     md5: str
-    number_of_classes: int
+    classes: tuple[str, ...]  # in the labels' order
     label_bytes: int  # labels before each image in the binary files; the last is the class
     train_files: tuple[str, ...]
     test_files: tuple[str, ...]
-    sha256: Mapping[str, str] | None  # of each array; None: noted when first unpacked
+    sha256: Mapping[str, str]  # of each array
+    coarse_classes: tuple[str, ...] = ()
+    sorts: bool = False  # into an order of our own, see `in_canonical_order`; else the archive's
 
 
 SOURCES = {
@@ -60,7 +49,7 @@ SOURCES = {
         name="cifar10",
         url="https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
         md5="c32a1d4ab5d03f1284b67883e8d87530",
-        number_of_classes=10,
+        classes=CIFAR10_CLASSES,
         label_bytes=1,
         train_files=tuple(f"cifar-10-batches-bin/data_batch_{i}.bin" for i in range(1, 6)),
         test_files=("cifar-10-batches-bin/test_batch.bin",),
@@ -75,20 +64,30 @@ SOURCES = {
         name="cifar100",
         url="https://www.cs.toronto.edu/~kriz/cifar-100-binary.tar.gz",
         md5="03b5dce01913d631647c71ecec9e9cb8",
-        number_of_classes=100,
+        classes=CIFAR100_CLASSES,
+        coarse_classes=CIFAR100_COARSE_CLASSES,
+        sorts=True,
         label_bytes=2,
         train_files=("cifar-100-binary/train.bin",),
         test_files=("cifar-100-binary/test.bin",),
-        sha256=None,
+        sha256={
+            "x_train": "7aff2dac74bf90f339a3f25a285f39b0a035ad170717368c16392c714366482e",
+            "y_train": "24e451cae1d0bb4af05bb556f43f7442043340bdc64d9e1896c2ad19efa810d1",
+            "x_test": "160f6ca1befc7a270d6e0956b48a15f578bf6518bc82149d1095ba45e71dda98",
+            "y_test": "7335f3ca04ad4876c5479947470a13b869b8fe2143b1077bb51b95a0c23892b1",
+            "coarse_train": "0a1c20789b0ca58c74a571ab4b81032a177c0ad1dce9af08b818cb933aebfec3",
+            "coarse_test": "ec767882fa772b8151c635fbc960deee46f5a8b971c422579fe770c28c70e8a0",
+        },
     ),
 }
 
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Images and labels as distributed, or the embedded sample of them.
+    """All images and labels of a source, or the embedded sample of them.
 
-    `train_index` and `test_index` are positions in the official training and test sets.
+    CIFAR-10 is in the order that it is distributed in, CIFAR-100 in its canonical order, see
+    `in_canonical_order`.  `train_index` and `test_index` are positions in the whole sets.
     `coarse_train` and `coarse_test` are CIFAR-100's 20 superclasses, else None.
     """
 
@@ -156,11 +155,14 @@ def load_sample() -> Data:
 
 
 @cache
-def official_labels() -> tuple[np.ndarray, np.ndarray]:
-    """All labels of CIFAR-10, (50000,) of training and (10000,) of test; embedded, no download.
+def official_labels(name: str = "cifar10") -> tuple[np.ndarray, np.ndarray]:
+    """All labels of a source, (50000,) of training and (10000,) of test; no download.
 
-    With them, recorded predictions can be scored where the images are not at hand.
+    With them, recorded predictions can be scored where the images are not at hand.  Those of
+    CIFAR-10 are embedded; CIFAR-100's canonical order says what they are.
     """
+    if SOURCES[name].sorts:
+        return np.repeat(np.arange(100), 500), np.repeat(np.arange(100), 100)
     labels = np.load(config.SAMPLE / "labels.npz")
     return labels["all_y_train"].astype(np.int64), labels["all_y_test"].astype(np.int64)
 
@@ -188,42 +190,52 @@ def _read(source: Source, path: Path) -> Data:
         raise DataError(f"{path}: {error}: {remedy}") from error
 
     digests = _digests(arrays)
-    expected = source.sha256 or _noted_digests(path)
-    wrong = [key for key in VERIFIED if digests.get(key) != expected.get(key)]
+    wrong = _wrong(digests, source)
+    if wrong and source.sorts:  # the same set, perhaps, as some other program keeps it
+        arrays = in_canonical_order(arrays)
+        digests = _digests(arrays)
+        if not _wrong(digests, source):
+            wrong = []
     if wrong:
         raise DataError(f"{path}: {', '.join(wrong)} are not the official arrays: {remedy}")
-    names = arrays.get("classes", CIFAR10_CLASSES)
     return Data(
         name=source.name,
         x_train=arrays["x_train"],
         y_train=arrays["y_train"].astype(np.int64),
         x_test=arrays["x_test"],
         y_test=arrays["y_test"].astype(np.int64),
-        classes=tuple(map(str, names)),
+        classes=source.classes,
         sha256=digests,
         train_index=np.arange(len(arrays["y_train"])),
         test_index=np.arange(len(arrays["y_test"])),
         coarse_train=_coarse_labels(arrays, "train"),
         coarse_test=_coarse_labels(arrays, "test"),
-        coarse_classes=tuple(map(str, arrays.get("coarse_classes", ()))),
+        coarse_classes=source.coarse_classes,
     )
 
 
 def _validate(arrays: Mapping[str, np.ndarray], source: Source) -> None:
+    kinds = {"y": source.classes}
+    if source.coarse_classes:
+        kinds["coarse"] = source.coarse_classes
     for part in ("train", "test"):
-        missing = {f"x_{part}", f"y_{part}"} - set(arrays)
+        missing = {f"{key}_{part}" for key in ("x", *kinds)} - set(arrays)
         if missing:
             raise ValueError(f"{', '.join(sorted(missing))} missing")
-        images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"]
+        images = arrays[f"x_{part}"]
         if images.shape[1:] != (32, 32, 3) or images.dtype != np.uint8:
             raise ValueError(f"x_{part} is {images.dtype} {images.shape}, not uint8 (N, 32, 32, 3)")
-        if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
-            raise ValueError(f"y_{part} is {labels.dtype} {labels.shape}, not int ({len(images)},)")
-        if labels.min() < 0 or labels.max() >= source.number_of_classes:
-            raise ValueError(
-                f"y_{part} has labels {labels.min()} to {labels.max()}, "
-                f"not 0 to {source.number_of_classes - 1}"
-            )
+        for kind, classes in kinds.items():
+            labels, key = arrays[f"{kind}_{part}"], f"{kind}_{part}"
+            if labels.shape != images.shape[:1] or labels.dtype.kind not in "iu":
+                raise ValueError(
+                    f"{key} is {labels.dtype} {labels.shape}, not int ({len(images)},)"
+                )
+            if labels.min() < 0 or labels.max() >= len(classes):
+                raise ValueError(
+                    f"{key} has labels {labels.min()} to {labels.max()}, "
+                    f"not 0 to {len(classes) - 1}"
+                )
 
 
 def _coarse_labels(arrays, part):
@@ -240,15 +252,29 @@ def _digests(arrays: Mapping[str, np.ndarray]) -> dict[str, str]:
     }
 
 
-def _noted_digests(path: Path) -> dict[str, str]:
-    note = path.with_suffix(".sha256.json")
-    try:
-        return json.loads(note.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(
-            f"{note}, which vouches for {path.name}, cannot be read ({error}): "
-            f"delete {path} and load again, with network"
-        ) from error
+def _wrong(digests: Mapping[str, str], source: Source) -> list[str]:
+    """The arrays whose digest is not the official one."""
+    return [key for key in VERIFIED if digests.get(key) != source.sha256.get(key)]
+
+
+def in_canonical_order(arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The arrays of a whole data set, sorted by fine label and then by the pixels' bytes.
+
+    Every copy of the set can be brought into this order, whatever order its source has, and in
+    it the labels of a set with equally many images a class follow from its size.
+
+    Args:
+        arrays: `x_train` uint8 (N, 32, 32, 3) and `y_train` ints (N,), perhaps `coarse_train`;
+            likewise of test.
+    """
+    arranged = dict(arrays)
+    for part in ("train", "test"):
+        images, labels = arrays[f"x_{part}"], arrays[f"y_{part}"].tolist()
+        order = sorted(range(len(labels)), key=lambda i: (labels[i], images[i].tobytes()))
+        for key in (f"x_{part}", f"y_{part}", f"coarse_{part}"):
+            if key in arrays:
+                arranged[key] = arrays[key][order]
+    return arranged
 
 
 def _download(source: Source, path: Path) -> None:
@@ -280,10 +306,6 @@ def _download(source: Source, path: Path) -> None:
             archive.write_bytes(content)
             arrays = unpack(source, archive)
             np.savez(unpacked, **arrays)
-            if source.sha256 is None:
-                note = unpacked.with_suffix(".sha256.json")
-                note.write_text(json.dumps(_digests(arrays), indent=1))
-                os.replace(note, path.with_suffix(".sha256.json"))
             os.replace(unpacked, path)
         except OSError as error:
             raise DataError(
@@ -316,13 +338,8 @@ def unpack(source: Source, archive: Path) -> dict[str, np.ndarray]:
             arrays[f"y_{part}"] = records[:, source.label_bytes - 1].copy()
             if source.label_bytes == 2:
                 arrays[f"coarse_{part}"] = records[:, 0].copy()
-        if source.label_bytes == 2:
-            folder = source.train_files[0].split("/")[0]
-            for key, kind in (("classes", "fine"), ("coarse_classes", "coarse")):
-                text = _member(tar, f"{folder}/{kind}_label_names.txt").decode()
-                arrays[key] = np.array(text.split())
     _validate(arrays, source)
-    return arrays
+    return in_canonical_order(arrays) if source.sorts else arrays
 
 
 def _member(tar: tarfile.TarFile, name: str) -> bytes:

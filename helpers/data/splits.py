@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from helpers.data.sources import CIFAR10_CLASSES, Data, load, official_labels
+from helpers.data.sources import SOURCES, Data, load, official_labels
 
 
 @dataclass(frozen=True)
@@ -74,10 +74,7 @@ def prepare(variant: str, seed: int, data: Data | None = None) -> Split:
 def training_images(variant: str) -> int:
     """How many images a run of the variant trains on; needs no download."""
     chosen = VARIANTS[variant]
-    if chosen.source == "cifar10":
-        labels, classes = official_labels()[0], CIFAR10_CLASSES
-    else:
-        labels, classes = np.repeat(np.arange(100), 500), ()
+    labels, classes = official_labels(chosen.source)[0], SOURCES[chosen.source].classes
     return len(split(labels[_thin_out(chosen, labels, classes, seed=0)], seed=0)[0])
 
 

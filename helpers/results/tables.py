@@ -50,20 +50,19 @@ def markdown(frame: pd.DataFrame) -> str:
 
 
 def class_counts(variant: str, seed: int) -> pd.DataFrame:
-    """Images of each class that a run on a variant of CIFAR-10 has: train, validation and test.
+    """Images of each class that a run on a data variant has: train, validation and test.
 
-    From the embedded labels: the images need not be at hand.
+    From the labels, which are known without the images.
     """
-    y_train, y_test = data.official_labels()
-    labels_only = replace(data.load_sample(), y_train=y_train)  # a split looks at nothing else
+    source = data.SOURCES[data.VARIANTS[variant].source]
+    y_train, y_test = data.official_labels(source.name)
+    # A split looks at nothing else.
+    labels_only = replace(data.load_sample(), y_train=y_train, classes=source.classes)
     split = data.prepare(variant, seed, labels_only)
     parts = {"train": split.y_train, "validation": split.y_val, "test": y_test}
     return pd.DataFrame(
-        {
-            name: data.class_counts(labels, len(data.CIFAR10_CLASSES))
-            for name, labels in parts.items()
-        },
-        index=pd.Index(data.CIFAR10_CLASSES, name="class"),
+        {name: data.class_counts(labels, len(source.classes)) for name, labels in parts.items()},
+        index=pd.Index(source.classes, name="class"),
     )
 
 

@@ -18,11 +18,20 @@ def sample():
 
 @pytest.fixture(scope="session")
 def whole_cifar10():
-    """All of CIFAR-10, where it is at hand: never fetched for a test."""
-    path = config.cifar_home() / "cifar10.npz"
+    return _whole("cifar10")
+
+
+@pytest.fixture(scope="session")
+def whole_cifar100():
+    return _whole("cifar100")
+
+
+def _whole(name):
+    """All of a data set, where it is at hand: never fetched for a test."""
+    path = config.cifar_home() / f"{name}.npz"
     if not path.exists():
         pytest.skip(f"no {path.name} in CIFAR_HOME")
-    return data.load("cifar10")
+    return data.load(name)
 
 
 @pytest.fixture

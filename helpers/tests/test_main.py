@@ -2,14 +2,17 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from importlib.metadata import version
 
+import numpy as np
 import pytest
 import tiny
 
 from helpers import __main__ as command_line
-from helpers import backend, config, data, training
+from helpers import backend, config, data, experiments, training
 from helpers.backend import keras
+from helpers.experiments import table
 from helpers.records import runs
 from helpers.training import search
 
@@ -58,12 +61,40 @@ def test_train_leaves_recorded_runs_alone(study, capsys):
 def test_evaluate_prints_the_recorded_scores(study, capsys, monkeypatch):
     dataset = tiny.dataset()
     labels = dataset.y_train, dataset.y_test
-    monkeypatch.setattr(data, "official_labels", lambda: labels)
+    monkeypatch.setattr(data, "official_labels", lambda name: labels)
     assert main("evaluate", NAME) == 0
     out = capsys.readouterr().out
     for part in ("validation", "test"):
         for key, value in runs.read(NAME).info[part].items():
             assert f"{key} {value:.4f}" in out
+
+
+def test_runs_on_cifar100_are_listed_and_evaluated_without_its_images(
+    study, tmp_path, capsys, monkeypatch
+):
+    fine, test = data.official_labels("cifar100")
+    val_index = np.arange(0, 50_000, 10)
+    shares = {"val": 0.75, "test": 0.5}  # that are right
+    predictions = {"val_index": val_index.astype(np.int32)}
+    for part, labels in (("val", fine[val_index]), ("test", test)):
+        wrong = np.arange(len(labels)) % 4 >= 4 * shares[part]
+        predictions[f"{part}_logits"] = np.eye(100, dtype=np.float16)[(labels + wrong) % 100]
+    run = runs.read(NAME)
+    experiment = replace(tiny.EXPERIMENT, data="cifar100")
+    for room in (experiments, table):
+        monkeypatch.setattr(room, "EXPERIMENTS", {experiment.name: experiment})
+    monkeypatch.setattr(data, "load", lambda *arguments, **settings: pytest.fail("loads images"))
+    assert main("list") == 0
+    assert "missing: about" in capsys.readouterr().out
+    monkeypatch.setattr(config, "RUNS", tmp_path)
+    info = run.info | {"data": "cifar100"}
+    runs.write(info, run.history, predictions, lambda path: path.touch(), tmp_path)
+    assert main("list") == 0
+    assert "seeds 0: test accuracy" in capsys.readouterr().out
+    assert main("evaluate", experiment.name) == 0
+    out = capsys.readouterr().out
+    assert "validation accuracy 0.7500" in out
+    assert "test       accuracy 0.5000" in out
 
 
 def test_export_writes_a_model_that_loads(study, tmp_path, sample):

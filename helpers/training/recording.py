@@ -96,7 +96,8 @@ def _train_and_record(experiment, seed, target, root):
 
 def estimate_seconds(experiment: Experiment) -> float:
     """About how long a run would take here: its FLOPs at half the rate of a matrix product."""
-    model = new_model(experiment, 0, 100 if experiment.data == "cifar100" else 10)
+    source = data.SOURCES[data.VARIANTS[experiment.data].source]
+    model = new_model(experiment, 0, len(source.classes))
     images = data.training_images(experiment.data) * experiment.settings.epochs
     return costs.training_flops(macs(model), images) / (0.5 * _matrix_product_rate())
 

@@ -4,7 +4,6 @@ import errno
 import hashlib
 import http.client
 import io
-import json
 import tarfile
 import urllib.error
 from dataclasses import dataclass, replace
@@ -61,10 +60,16 @@ def test_sample_tests_on_the_first_100_of_each_class(sample, whole_cifar10):
     assert sample.test_index.tolist() == np.sort(np.concatenate(first)).tolist()
 
 
-def test_embedded_labels_are_the_official_ones(sample):
-    for part, labels in zip(("train", "test"), data.official_labels(), strict=True):
+@pytest.mark.parametrize("name", ["cifar10", "cifar100"])
+def test_labels_without_images_are_the_official_ones(name):
+    for part, labels in zip(("train", "test"), data.official_labels(name), strict=True):
+        assert labels.dtype == np.int64
         digest = hashlib.sha256(labels.astype(np.uint8).tobytes()).hexdigest()
-        assert digest == data.SOURCES["cifar10"].sha256[f"y_{part}"]
+        assert digest == data.SOURCES[name].sha256[f"y_{part}"]
+
+
+def test_embedded_labels_are_those_of_the_sample(sample):
+    for part, labels in zip(("train", "test"), data.official_labels(), strict=True):
         of_sample = labels[getattr(sample, f"{part}_index")]
         np.testing.assert_array_equal(of_sample, getattr(sample, f"y_{part}"))
 
@@ -293,37 +298,41 @@ def cifar10(tmp_path, monkeypatch, sample):
         f"{folder}/data_batch_{i}.bin": b"".join(train[10 * (i - 1) : 10 * i]) for i in range(1, 6)
     }
     members[f"{folder}/test_batch.bin"] = b"".join(test)
-    digests = {
-        key: hashlib.sha256(value.astype(np.uint8).tobytes()).hexdigest()
-        for key, value in arrays.items()
-    }
-    publish(official, monkeypatch, members, sha256=digests)
+    publish(official, monkeypatch, members, sha256=digests(arrays))
     return official
 
 
 @pytest.fixture
 def cifar100(tmp_path, monkeypatch, sample):
-    """100 training and 20 test images with made-up fine and coarse labels."""
-    arrays = {
-        "x_train": sample.x_train[:100],
-        "y_train": np.arange(100)[::-1],
-        "coarse_train": np.arange(100)[::-1] // 5,
-        "x_test": sample.x_test[:20],
-        "y_test": np.arange(0, 100, 5),
-        "coarse_test": np.arange(20),
-    }
+    """300 training and 40 test images with made-up fine and coarse labels, in no order."""
+    shuffled = np.random.default_rng(0).permutation
+    fine = {"train": shuffled(np.repeat(np.arange(100), 3)), "test": shuffled(np.arange(40) // 2)}
+    arrays, archived = {}, {}
+    for part, labels in fine.items():
+        images = getattr(sample, f"x_{part}")[: len(labels)].copy()
+        images[::2, 0] = 255  # so that often a later byte decides
+        own = {"x": images, "y": labels, "coarse": labels // 5}
+        order = sorted(range(len(labels)), key=lambda i: [labels[i], *images[i].ravel()])
+        assert order != list(range(len(labels)))
+        for kind, values in own.items():
+            archived[f"{kind}_{part}"] = values
+            arrays[f"{kind}_{part}"] = values[order]
     official = Official("cifar100", tmp_path / "served.tar.gz", tmp_path / "cache", arrays)
     members = {
         f"cifar-100-binary/{part}.bin": b"".join(
-            map(record, arrays[f"x_{part}"], arrays[f"coarse_{part}"], arrays[f"y_{part}"])
+            map(record, archived[f"x_{part}"], archived[f"coarse_{part}"], archived[f"y_{part}"])
         )
-        for part in ("train", "test")
+        for part in fine
     }
-    for kind, count in (("fine", 100), ("coarse", 20)):
-        names = "".join(f"{kind}_{i}\n" for i in range(count))
-        members[f"cifar-100-binary/{kind}_label_names.txt"] = names.encode()
-    publish(official, monkeypatch, members)
+    publish(official, monkeypatch, members, sha256=digests(arrays))
     return official
+
+
+def digests(arrays):
+    return {
+        key: hashlib.sha256(value.astype(np.uint8).tobytes()).hexdigest()
+        for key, value in arrays.items()
+    }
 
 
 def assert_holds(loaded, arrays):
@@ -354,17 +363,20 @@ def test_cifar10_labels_are_int64_and_its_classes_named(cifar10):
 
 def test_cifar100_has_fine_and_coarse_labels_and_names(cifar100):
     loaded = data.load("cifar100")
-    assert loaded.classes == tuple(f"fine_{i}" for i in range(100))
-    assert loaded.coarse_classes == tuple(f"coarse_{i}" for i in range(20))
+    assert loaded.classes == data.CIFAR100_CLASSES
+    assert loaded.coarse_classes == data.CIFAR100_COARSE_CLASSES
     assert loaded.coarse_train.dtype == loaded.y_train.dtype == np.int64
+    assert loaded.sha256 == data.SOURCES["cifar100"].sha256
 
 
-def test_cifar100_notes_the_digests_of_its_arrays(cifar100):
+def test_cifar100_of_another_order_is_brought_into_ours(cifar100):
+    data.load("cifar100")
+    for part in ("train", "test"):
+        keys = (f"{kind}_{part}" for kind in ("x", "y", "coarse"))
+        change(cifar100.file, **dict.fromkeys(keys, lambda array: np.roll(array, 7, axis=0)[::-1]))
     loaded = data.load("cifar100")
-    noted = json.loads((cifar100.cache / "cifar100.sha256.json").read_text())
-    for key, array in cifar100.arrays.items():
-        assert noted[key] == hashlib.sha256(array.astype(np.uint8).tobytes()).hexdigest()
-    assert loaded.sha256 == noted
+    assert_holds(loaded, cifar100.arrays)
+    assert loaded.sha256 == data.SOURCES["cifar100"].sha256
 
 
 @pytest.mark.parametrize("key", ["x_train", "y_train", "coarse_train", "y_test", "coarse_test"])
@@ -375,12 +387,38 @@ def test_tampered_cifar100_is_refused(cifar100, key):
         data.load("cifar100")
 
 
-@pytest.mark.parametrize("spoil", [lambda note: note.unlink(), lambda note: note.write_text("{")])
-def test_cifar100_without_its_noted_digests_is_refused(cifar100, spoil):
+@pytest.mark.parametrize(
+    ("function", "text"),
+    [
+        (None, "coarse_train missing"),
+        (lambda array: array[:-1], r"coarse_train is uint8 \(299,\), not int \(300,\)"),
+        (lambda array: array + 1, "labels 1 to 20, not 0 to 19"),
+    ],
+)
+def test_coarse_labels_that_are_none(cifar100, function, text):
     data.load("cifar100")
-    spoil(cifar100.cache / "cifar100.sha256.json")
-    with pytest.raises(data.DataError, match=r"cannot be read.*delete"):
+    change(cifar100.file, coarse_train=function)
+    with pytest.raises(data.DataError, match=f"{text}.*delete"):
         data.load("cifar100")
+
+
+@pytest.mark.parametrize(("name", "counts"), [("cifar10", (10, 0)), ("cifar100", (100, 20))])
+def test_names_of_classes_are_distinct_and_alphabetical(name, counts):
+    source = data.SOURCES[name]
+    for names, count in zip((source.classes, source.coarse_classes), counts, strict=True):
+        assert len(set(names)) == count
+        assert list(names) == sorted(names)
+
+
+def test_whole_cifar100_is_known_by_its_labels(whole_cifar100):
+    for part, labels in zip(("train", "test"), data.official_labels("cifar100"), strict=True):
+        np.testing.assert_array_equal(getattr(whole_cifar100, f"y_{part}"), labels)
+    # Published with the set: the superclass of maples and oaks, of palms, pines and willows.
+    trees = whole_cifar100.coarse_classes.index("trees")
+    members = np.unique(whole_cifar100.y_test[whole_cifar100.coarse_test == trees])
+    assert [whole_cifar100.classes[i] for i in members] == [
+        *("maple_tree", "oak_tree", "palm_tree", "pine_tree", "willow_tree")
+    ]
 
 
 def test_archive_that_lacks_a_file(cifar10, monkeypatch):

@@ -16,6 +16,10 @@ RECORDED = runs.recorded()
 each_run = pytest.mark.parametrize("run", RECORDED, ids=lambda run: f"{run.name}-{run.seed}")
 
 
+def source_of(run):
+    return data.SOURCES[data.VARIANTS[run.info["data"]].source]
+
+
 def as_recorded(settings):
     return json.loads(json.dumps(asdict(settings)))
 
@@ -71,14 +75,13 @@ def test_history_agrees_with_the_record(run):
 
 @each_run
 def test_scores_follow_from_the_stored_logits(run):
-    if run.info["data"].startswith("cifar100"):
-        pytest.skip("CIFAR-100's labels are not embedded")
-    y_train, y_test = data.official_labels()
+    source = source_of(run)
+    y_train, y_test = data.official_labels(source.name)
     for part, logits, labels in (
         ("validation", run.val_logits, y_train[run.val_index]),
         ("test", run.test_logits, y_test),
     ):
-        assert logits.shape == (len(labels), 10)
+        assert logits.shape == (len(labels), len(source.classes))
         assert metrics.scores(logits, labels) == pytest.approx(run.info[part], abs=1e-6)
 
 
@@ -88,7 +91,7 @@ def test_scores_follow_from_the_stored_logits(run):
     ids=lambda run: f"{run.name}-{run.seed}",
 )
 def test_scores_of_averaged_views_follow_from_their_logits(run):
-    y_train, y_test = data.official_labels()
+    y_train, y_test = data.official_labels(source_of(run).name)
     for part, logits, labels in (
         ("validation_tta", run.val_tta_logits, y_train[run.val_index]),
         ("test_tta", run.test_tta_logits, y_test),
@@ -98,10 +101,10 @@ def test_scores_of_averaged_views_follow_from_their_logits(run):
 
 @each_run
 def test_validation_images_are_those_of_the_split(run):
-    if run.info["data"].startswith("cifar100"):
-        pytest.skip("CIFAR-100's labels are not embedded")
-    y_train, _ = data.official_labels()
-    labels_only = replace(data.load_sample(), y_train=y_train)  # a split looks at nothing else
+    source = source_of(run)
+    y_train, _ = data.official_labels(source.name)
+    # A split looks at nothing else.
+    labels_only = replace(data.load_sample(), y_train=y_train, classes=source.classes)
     split = data.prepare(run.info["data"], run.seed, labels_only)
     np.testing.assert_array_equal(run.val_index, split.val_index)
 
@@ -112,7 +115,7 @@ def test_weights_reproduce_the_stored_logits(run, sample):
 
     if run.weights is None:
         pytest.skip(f"{run.name} seed {run.seed} keeps predictions only")
-    if run.info["data"].startswith("cifar100"):
+    if source_of(run).name == "cifar100":
         pytest.skip("the sample has no images of CIFAR-100")
     result = training.reproduce(run)
     # Stored in float16: of large logits, as of memorised labels, a thousandth may be lost.

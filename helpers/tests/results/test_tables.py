@@ -52,6 +52,12 @@ def test_class_counts_are_those_of_the_whole_data_set(variant, train, validation
     assert list(counts.index[:3]) == ["airplane", "automobile", "bird"]
 
 
+def test_class_counts_of_cifar100():
+    counts = tables.class_counts("cifar100", seed=3)
+    assert counts.loc["worm"].to_dict() == {"train": 450, "validation": 50, "test": 100}
+    assert len(counts) == 100
+
+
 @dataclass
 class Predicted:
     """As much of a run as a comparison needs: logits that give these predictions."""
