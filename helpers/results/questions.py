@@ -21,7 +21,16 @@ written: their difference was known, so a test on them confirms nothing that cho
 `fresh` gives the others among those recorded.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers import data
+from helpers.records import runs
+from helpers.results import metrics, statistics
 
 LEVEL = 0.05
 MINORITY = ("cat", "deer", "dog")
@@ -34,8 +43,8 @@ SCORES = {
 """The scores that are compared, all on the balanced test set, in points (a hundredth of 1)."""
 
 # What matters, in points. Accuracy and macro F1: 1, somewhat more than the 95 % interval that
-# 10,000 test images leave to one run (0.6 near 90 %) and than two seeds of a recipe differ by.
-# Recall of three classes: 2, as it rests on 3,000 images (1.8 near 50 %).
+# 10,000 test images leave to one run (0.6 near 90 %). Recall of three classes: 2, as it rests on
+# 3,000 images (1.8 near 50 %).
 MATTERS = {"accuracy": 1.0, "macro_f1": 1.0, "minority_recall": 2.0}
 
 THREE, SIX = (0, 1, 2), (0, 1, 2, 3, 4, 5)
@@ -210,3 +219,172 @@ QUESTIONS = (
         ),
     ),
 )
+
+
+def scored(run: runs.Run, score: str) -> float:
+    """One of `SCORES` of a run on the test set, in points."""
+    if score != "minority_recall":
+        return 100 * run.info["test"][score]
+    minority = [data.CIFAR10_CLASSES.index(name) for name in MINORITY]
+    _, labels = data.official_labels()
+    return 100 * metrics.class_mean("recall", minority)(run.test_logits.argmax(1), labels)
+
+
+def differences(root: Path | None = None) -> pd.DataFrame:
+    """A row a test and seed that both arms have a run of, also of seeds that no test plans.
+
+    Columns: `question`, `test`, `seed`, `first` and `second` (the arms' scores, in points),
+    `difference` (second minus first), `planned` (the test counts this seed) and `fresh` (nobody
+    had seen the difference when the question was written).
+    """
+    return _differences(_recorded(root))
+
+
+def answer(root: Path | None = None) -> pd.DataFrame:
+    """A row a test of `QUESTIONS`: what the recorded runs say.
+
+    Columns: `question`, `test`, `sides` ("ViT → ResNet-20"), `score`, `matters`; `planned` and
+    `recorded`, numbers of seeds; over the recorded ones of the planned, in points, the means
+    `first` and `second`, their `difference` with its paired 95 % interval `low` to `high`, and
+    `effect`, the difference over the standard deviation of seeds pooled over all recorded models
+    of the arms' recipes on their data; once all planned seeds are recorded, `p` of the paired t,
+    `p (Holm)`, adjusted over all tests, and `p (less)`, that of the difference reaching what
+    matters, adjusted likewise; `fresh`, the fresh seeds, and `fresh difference`, the mean over
+    them; `verdict`, in words. What is not known is NaN.
+    """
+    found = _recorded(root)
+    every = _differences(found)
+    rows = []
+    for question in QUESTIONS:
+        for test in question.tests:
+            own = every[(every["question"] == question.name) & (every["test"] == test.name)]
+            rows.append({"question": question.name, **_row(test, own, found)})
+    frame = pd.DataFrame(rows)
+    for column, adjusted in (("p", "p (Holm)"), ("p (less)", "p (less)")):
+        # A test without a verdict yet takes its place among the tests all the same.
+        p = pd.Series(metrics.holm(frame[column].fillna(1)), frame.index)
+        frame[adjusted] = p.where(frame[column].notna())
+    tests = [test for question in QUESTIONS for test in question.tests]
+    rows = zip(tests, frame.to_dict("records"), strict=True)
+    return frame.assign(verdict=[_verdict(test, row) for test, row in rows])
+
+
+def table(root: Path | None = None) -> pd.DataFrame:
+    """`answer` as a reader wants it: a row a test, numbers with their units in words."""
+    every = differences(root)
+    rows = []
+    for row in answer(root).to_dict("records"):
+        own = every[(every["question"] == row["question"]) & (every["test"] == row["test"])]
+        own = own[own["planned"]]
+        some, enough = len(own) > 0, len(own) > 1
+        rows.append(
+            {
+                "question": f"{row['question'].replace('_', ' ')}: {row['test']}",
+                "arms": row["sides"],
+                "score": SCORES[row["score"]],
+                "means, %": f"{row['first']:.1f} → {row['second']:.1f}" if some else "",
+                "by seed": " ".join(f"{value:+.1f}" for value in own["difference"]),
+                "difference [95 %]": (
+                    f"{row['difference']:+.1f} [{row['low']:+.1f}, {row['high']:+.1f}]"
+                    if enough
+                    else ""
+                ),
+                "p (Holm)": "" if np.isnan(row["p (Holm)"]) else f"{row['p (Holm)']:.2g}",
+                "effect": "" if np.isnan(row["effect"]) else f"{row['effect']:+.1f}",
+                "fresh seeds": row["fresh"],
+                "verdict": row["verdict"],
+            }
+        )
+    return pd.DataFrame(rows).set_index("question")
+
+
+def _recorded(root: Path | None) -> dict[str, dict[int, runs.Run]]:
+    """All recorded runs, by their experiment's name and their seed."""
+    found = {}
+    for run in runs.recorded("*", root):
+        found.setdefault(run.name, {})[run.seed] = run
+    return found
+
+
+def _differences(found: Mapping[str, Mapping[int, runs.Run]]) -> pd.DataFrame:
+    rows = []
+    for question in QUESTIONS:
+        for test in question.tests:
+            arms = [[found.get(name, {}) for name in arm] for arm in (test.first, test.second)]
+            for seed in sorted(set.intersection(*map(set, arms[0] + arms[1]))):
+                first, second = (
+                    np.mean([scored(group[seed], test.score) for group in arm]) for arm in arms
+                )
+                rows.append(
+                    {
+                        "question": question.name,
+                        "test": test.name,
+                        "seed": seed,
+                        "first": first,
+                        "second": second,
+                        "difference": second - first,
+                        "planned": seed in test.seeds,
+                        "fresh": seed not in test.looked_at,
+                    }
+                )
+    columns = ["question", "test", "seed", "first", "second", "difference", "planned", "fresh"]
+    types = {"planned": bool, "fresh": bool}
+    return pd.DataFrame(rows, columns=columns).astype(types)
+
+
+def _row(test: Test, own: pd.DataFrame, found: Mapping[str, Mapping[int, runs.Run]]) -> dict:
+    """What `answer` says of one test before anything is adjusted."""
+    nan = float("nan")
+    counted, fresh = own[own["planned"]], own[own["fresh"]]
+    complete = len(counted) == len(test.seeds)
+    mean, low, high, p = counted["difference"].mean(), nan, nan, nan
+    if len(counted) > 1:
+        mean, low, high, p = statistics.paired_t(counted["difference"])
+    return {
+        "test": test.name,
+        "sides": " → ".join(test.sides),
+        "score": test.score,
+        "matters": test.matters,
+        "planned": len(test.seeds),
+        "recorded": len(counted),
+        "first": counted["first"].mean(),
+        "second": counted["second"].mean(),
+        "difference": mean,
+        "low": low,
+        "high": high,
+        "effect": mean / _deviation(test, found) if len(counted) else nan,
+        "p": p if complete else nan,
+        "p (Holm)": nan,
+        "p (less)": statistics.equivalence(counted["difference"], test.matters)
+        if complete
+        else nan,
+        "fresh": ", ".join(map(str, fresh["seed"])) or "none",
+        "fresh difference": fresh["difference"].mean(),
+    }
+
+
+def _deviation(test: Test, found: Mapping[str, Mapping[int, runs.Run]]) -> float:
+    """The standard deviation of seeds, pooled over all models of the arms' recipes and data."""
+    ends = {_data_and_recipe(name) for name in test.first + test.second}
+    groups = [group for name, group in found.items() if _data_and_recipe(name) in ends]
+    return statistics.pooled_deviation(
+        [[scored(run, test.score) for run in group.values()] for group in groups]
+    )
+
+
+def _data_and_recipe(name: str) -> tuple[str, str]:
+    variant, _, recipe = name.split("/")
+    return variant, recipe
+
+
+def _verdict(test: Test, row: Mapping) -> str:
+    """In words, by the rule of the module's docstring."""
+    if row["recorded"] < row["planned"]:
+        return f"not all recorded ({row['recorded']} of {row['planned']} seeds)"
+    within = row["p (less)"] < LEVEL
+    if row["p (Holm)"] >= LEVEL:
+        return "answered: no difference that matters" if within else "not decided"
+    ahead = test.sides[int(row["difference"] > 0)]
+    beyond = min(abs(row["low"]), abs(row["high"])) > test.matters
+    hedge = ", by less than matters" if within else ", perhaps by less than matters"
+    return f"answered: {ahead} ahead" + ("" if beyond else hedge)

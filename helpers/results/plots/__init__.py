@@ -8,6 +8,7 @@ the recorded runs; only the confusion matrix shows percentages.
 """
 
 from helpers.results.plots.curves import accuracy_over_cost, learning_curves, trials
+from helpers.results.plots.evidence import questions
 from helpers.results.plots.explanations import (
     attention_grid,
     gains_with_intervals,
@@ -53,6 +54,7 @@ __all__ = [
     "per_class_bars",
     "png",
     "position_similarity",
+    "questions",
     "reliability",
     "save",
     "scores_with_intervals",

@@ -94,6 +94,39 @@ def gains() -> pd.DataFrame:
     )
 
 
+def answers() -> pd.DataFrame:
+    """One test that is answered, one with two of three seeds, one without any."""
+    return pd.DataFrame(
+        {
+            "question": ["cnn_or_vit", "cnn_or_vit", "hybrid_few"],
+            "test": ["equal epochs", "equal compute", "against the CNN"],
+            "sides": ["ViT → ResNet-20", "ViT → ResNet-20", "CNN baseline → token hybrid"],
+            "matters": [1.0, 1.0, 2.0],
+            "difference": [19.0, -0.5, np.nan],
+            "low": [18.4, -3.0, np.nan],
+            "high": [19.7, 2.0, np.nan],
+            "verdict": [
+                "answered: ResNet-20 ahead",
+                "not all recorded (2 of 3 seeds)",
+                "not all recorded (0 of 3 seeds)",
+            ],
+        }
+    )
+
+
+def answered_by_seed() -> pd.DataFrame:
+    """A fresh seed, one seen before and one that no test plans; two of the second test."""
+    return pd.DataFrame(
+        {
+            "question": "cnn_or_vit",
+            "test": ["equal epochs"] * 3 + ["equal compute"] * 2,
+            "difference": [18.8, 19.2, 3.0, -0.6, -0.4],
+            "planned": [True, True, False, True, True],
+            "fresh": [True, False, True, True, True],
+        }
+    )
+
+
 def texts(axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
@@ -141,6 +174,7 @@ FIGURES = {
     "scores_with_intervals": lambda: plots.scores_with_intervals(
         runs(), "accuracy", "low", "high", "model", "Test accuracy"
     ),
+    "questions": lambda: plots.questions(answers(), answered_by_seed()),
     "trials": lambda: plots.trials(searched()),
     "reliability": lambda: plots.reliability(dict.fromkeys(MODELS[:4], bins())),
     "filters": lambda: plots.filters(np.ones((3, 3, 3, 20))),
@@ -503,6 +537,30 @@ def test_scores_with_intervals_take_the_look_of_column_model():
     assert tick_texts(axes.yaxis)[0] == "vit, 30 epochs"
     assert same_color(axes.lines[0].get_color(), plots.colour("vit"))
     assert axes.lines[0].get_marker() == "s"
+
+
+def test_questions_show_planned_seeds_and_verdicts_row_by_row():
+    axes = plots.questions(answers(), answered_by_seed()).axes[0]
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    assert [float(dot.get_xdata()[0]) for dot in dots] == [18.8, 19.2, -0.6, -0.4]
+    hollow = [same_color(dot.get_markerfacecolor(), "white") for dot in dots]
+    assert hollow == [False, True, False, False]
+    assert [round(float(dot.get_ydata()[0])) for dot in dots] == [0, 0, 1, 1]
+    assert [" ".join(text.split()) for text in texts(axes)] == [
+        "ResNet-20 ahead",
+        "not all recorded (2 of 3 seeds)",
+        "not all recorded (0 of 3 seeds)",
+    ]
+    assert tick_texts(axes.yaxis)[2] == "CNN baseline → token hybrid\nhybrid few: against the CNN"
+    low, high = axes.get_xlim()
+    assert low < -3
+    assert high > 19.7
+
+
+def test_questions_without_a_run_can_be_drawn():
+    empty = answers().iloc[2:].reset_index(drop=True)
+    axes = plots.questions(empty, answered_by_seed().iloc[:0]).axes[0]
+    assert axes.get_xlim() == (-2.5, 2.5)
 
 
 def test_trials_stand_by_number_on_the_line_of_their_model():
