@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> int:
     command.set_defaults(run=list_experiments)
 
     command = commands.add_parser("train", help="train experiments and record the runs")
-    command.add_argument("pattern", help="e.g. 'cifar10/*/published' or one experiment's name")
+    command.add_argument("pattern", help="e.g. 'cifar10/*/short' or one experiment's name")
     command.add_argument("--seeds", type=_seed, nargs="+", default=[0], metavar="K")
     command.add_argument(
         "--jobs",

@@ -17,7 +17,7 @@ from PIL import Image
 
 from helpers import data
 from helpers.experiments import Experiment
-from helpers.experiments.recipes import FAST_89, FLIP_AND_CROP, Recipe
+from helpers.experiments.recipes import FAST_4, FLIP_AND_CROP, Recipe
 
 PREDICTED = 500  # images a batch of a prediction
 IMAGES = 50_000  # that the input pipeline draws from, as many as CIFAR-10 has
@@ -70,8 +70,8 @@ def _keras(model: str, batch: int, recipe: Recipe = RECIPE):
 
 
 def _fast():
-    """The fast network, trained as `fast_89` says."""
-    return _keras("fast_cnn", FAST_89.batch_size, replace(FAST_89, epochs=1))
+    """The fast network, trained as `fast_4` says."""
+    return _keras("fast_cnn", FAST_4.batch_size, replace(FAST_4, epochs=1))
 
 
 def _torchvision(batch: int):

@@ -28,7 +28,7 @@ from helpers.bench.workers import (
     train_steps,
     worker,
 )
-from helpers.experiments.recipes import FAST_89, RESNET18_PUBLISHED
+from helpers.experiments.recipes import FAST_4, RESNET18_PUBLISHED
 from helpers.records import provenance
 from helpers.results import costs
 
@@ -123,7 +123,7 @@ def run(rounds: int = 5, seconds: float = 1.0) -> pd.DataFrame:
         ("resnet18", resnet18_rows, both),
         *((name, model_rows, (name, *both)) for name in MODELS),
         (f"{CHANGED}, changed", changed_rows, both),
-        ("fast_89", speed_rows, both),
+        ("fast_4", speed_rows, both),
         ("input pipeline", pipeline_rows, both),
         ("memory", memory_rows, ((rounds + 1) // 2,)),  # it hardly varies, and takes long
         ("start-up", start_up_rows, (rounds,)),
@@ -251,7 +251,7 @@ def changed_rows(rounds: int, seconds: float) -> list[Row]:
 
 
 def speed_rows(rounds: int, seconds: float) -> list[Row]:
-    """The hours of `fast_89` against those of system A's ResNet-18 recipe, which reports 89 %.
+    """The hours of `fast_4` against those of system A's ResNet-18 recipe, which reports 89 %.
 
     Both follow from the images/s of a few steps: nothing is trained to its end here.
     """
@@ -264,19 +264,19 @@ def speed_rows(rounds: int, seconds: float) -> list[Row]:
     ours, peer = (
         scaled(images / batch / 3600, step[name])
         for name, images, batch in (
-            ("ours", FAST_89.epochs * data.training_images("cifar10"), FAST_89.batch_size),
+            ("ours", FAST_4.epochs * data.training_images("cifar10"), FAST_4.batch_size),
             ("peer", RESNET18_PUBLISHED.epochs * TRAINING_IMAGES, BATCH),
         )
     )
     return [
         Row(
-            "training to 89 %, fast_89",
+            "training to 89 %, fast_4",
             f"torchvision's ResNet-18, system A's {RESNET18_PUBLISHED.epochs} epochs",
             "h (extrapolated)",
             ours,
             peer,
             "ratio <= 0.033",
-            None if precision == FAST_89.precision else f"in {precision}, for want of bfloat16",
+            None if precision == FAST_4.precision else f"in {precision}, for want of bfloat16",
         )
     ]
 
@@ -392,8 +392,8 @@ def _caption(rounds, has_bfloat16):
     packages = ("keras", "tensorflow", "torch", "torchvision", "numpy")
     versions = ", ".join(f"{package} {_version(package)}" for package in packages)
     return (
-        f"Ours: Keras on {our_backend()}, batches of {BATCH} in float32 (fast_89: of "
-        f"{FAST_89.batch_size} in {'bfloat16' if has_bfloat16 else 'float32'}). "
+        f"Ours: Keras on {our_backend()}, batches of {BATCH} in float32 (fast_4: of "
+        f"{FAST_4.batch_size} in {'bfloat16' if has_bfloat16 else 'float32'}). "
         f"{provenance.cpu()} {'with' if has_bfloat16 else 'without'} instructions for bfloat16, "
         f"threads of each contender unless a row says otherwise: {provenance.threads()}, no GPU; "
         f"{versions}. Keras keeps freed memory (`helpers.backend`), torchvision's rows run as "

@@ -10,20 +10,19 @@ from fnmatch import fnmatch
 from helpers.data import VARIANTS
 from helpers.experiments.recipes import (
     AIRBENCH94,
-    DUAL_ORIGINAL_RESIDUAL,
-    DUAL_PUBLISHED,
-    FAST_89,
-    FAST_94,
-    FAST_ATTENTION,
-    FAST_HOUR,
-    FAST_WIDE,
-    MATCHED,
+    DUAL,
+    FAST_4,
+    FAST_9,
+    FAST_11,
+    FAST_20,
+    FAST_34,
     PLAIN,
     RESNET18_PUBLISHED,
+    SEARCHED_6,
     SHORT,
     SHORT_L1,
     SHORT_L2,
-    TOKEN_PUBLISHED,
+    TOKEN_DESCRIBED,
     VIT_128_PUBLISHED,
     Recipe,
 )
@@ -52,28 +51,27 @@ def _all() -> list[Experiment]:
     rows = [
         ("cifar10", "resnet18", "published", RESNET18_PUBLISHED),
         ("cifar10", "vit_128", "published", VIT_128_PUBLISHED),
-        ("cifar10", "hybrid_dual", "published", DUAL_PUBLISHED),
-        ("cifar10", "hybrid_dual", "original_residual", DUAL_ORIGINAL_RESIDUAL),
-        ("cifar100", "hybrid_dual", "published", DUAL_PUBLISHED),
+        ("cifar10", "hybrid_dual", "corrected", DUAL),
+        ("cifar100", "hybrid_dual", "corrected", DUAL),
     ]
     for model in ("cnn_baseline", "hybrid_token"):
-        rows.append(("cifar10", model, "published", TOKEN_PUBLISHED))
-        for weights, recipe in (("none", "published"), ("inverse_frequency", "published_weighted")):
-            settings = replace(TOKEN_PUBLISHED, class_weights=weights, select="macro_recall")
+        rows.append(("cifar10", model, "described", TOKEN_DESCRIBED))
+        for weights, recipe in (("none", "described"), ("inverse_frequency", "described_weighted")):
+            settings = replace(TOKEN_DESCRIBED, class_weights=weights, select="macro_recall")
             rows.append(("cifar10-imbalanced", model, recipe, settings))
     for model in ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct"):
         rows.append(("cifar10", model, "short", SHORT))
-    rows += [("cifar10", model, "matched", recipe) for model, recipe in MATCHED.items()]
+    rows += [("cifar10", model, "searched_6", recipe) for model, recipe in SEARCHED_6.items()]
     rows += [
         ("cifar10-permuted", "cnn_baseline", "plain", PLAIN),
         ("cifar10", "resnet20", "short_l1", SHORT_L1),
         ("cifar10", "resnet20", "short_l2", SHORT_L2),
         ("cifar10", "fast_cnn", "airbench94", AIRBENCH94),
-        ("cifar10", "fast_cnn", "fast_89", FAST_89),
-        ("cifar10", "fast_cnn", "fast_94", FAST_94),
-        ("cifar10", "fast_cnn", "fast_hour", FAST_HOUR),
-        ("cifar10", "fast_cnn", "fast_wide", FAST_WIDE),
-        ("cifar10", "fast_hybrid", "fast_attention", FAST_ATTENTION),
+        ("cifar10", "fast_cnn", "fast_4", FAST_4),
+        ("cifar10", "fast_cnn", "fast_11", FAST_11),
+        ("cifar10", "fast_cnn", "fast_34", FAST_34),
+        ("cifar10", "fast_cnn", "fast_20", FAST_20),
+        ("cifar10", "fast_hybrid", "fast_9", FAST_9),
     ]
     return [Experiment(*row) for row in rows]
 

@@ -23,16 +23,16 @@ from helpers.results import tables
 
 SEED = 0
 RUNS = (
-    "cifar10/cnn_baseline/published",
+    "cifar10/cnn_baseline/described",
     "cifar10/resnet20/short",
-    "cifar10/fast_cnn/fast_89",
+    "cifar10/fast_cnn/fast_4",
     "cifar10/vit/short",
-    "cifar10/hybrid_token/published",
+    "cifar10/hybrid_token/described",
     "cifar10/cct/short",
 )
-OTHER_SEED = ("cifar10/cnn_baseline/published", "cifar10/hybrid_token/published")
+OTHER_SEED = ("cifar10/cnn_baseline/described", "cifar10/hybrid_token/described")
 # Of another seed, too, so that its first weights are not those of the model it is compared with.
-PERMUTED = {"cifar10/cnn_baseline/published": "cifar10-permuted/cnn_baseline/plain"}
+PERMUTED = {"cifar10/cnn_baseline/described": "cifar10-permuted/cnn_baseline/plain"}
 OTHER_LAYERS = {  # a finer map than the default layer's; of transformers, what attention reads
     "cnn_baseline": "conv2",
     "resnet20": "stage2_block3_relu2",

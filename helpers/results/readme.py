@@ -67,12 +67,12 @@ def findings() -> list[str]:
     return [
         _difference("cifar10/vit/short", "cifar10/resnet20/short", labels),
         _difference("cifar10/vit/short", "cifar10/cct/short", labels),
-        _difference("cifar10/vit/matched", "cifar10/resnet20/matched", labels),
-        _difference("cifar10/vit/matched", "cifar10/cct/matched", labels),
-        _difference("cifar10/cnn_baseline/published", "cifar10/hybrid_token/published", labels),
-        _difference("cifar10/cnn_baseline/matched", "cifar10/hybrid_token/matched", labels),
+        _difference("cifar10/vit/searched_6", "cifar10/resnet20/searched_6", labels),
+        _difference("cifar10/vit/searched_6", "cifar10/cct/searched_6", labels),
+        _difference("cifar10/cnn_baseline/described", "cifar10/hybrid_token/described", labels),
+        _difference("cifar10/cnn_baseline/searched_6", "cifar10/hybrid_token/searched_6", labels),
         *_speed(),
-        _to_its_end("cifar10/hybrid_dual/published"),
+        _to_its_end("cifar10/hybrid_dual/corrected"),
         *(_scarcity(model, labels) for model in ("cnn_baseline", "hybrid_token")),
         _explanations(),
     ]
@@ -124,12 +124,12 @@ def _to_its_end(name):
 def _scarcity(model, labels):
     minority = data.VARIANTS["cifar10-imbalanced"].keep
     recall = metrics.class_mean("recall", [data.CIFAR10_CLASSES.index(name) for name in minority])
-    scarce = runs.read(f"cifar10-imbalanced/{model}/published")
+    scarce = runs.read(f"cifar10-imbalanced/{model}/described")
     counts = tables.class_counts("cifar10-imbalanced", scarce.seed)["train"]
     logits = {
-        "all": runs.read(f"cifar10/{model}/published").test_logits,
+        "all": runs.read(f"cifar10/{model}/described").test_logits,
         "fifth": scarce.test_logits,
-        "weighted": runs.read(f"cifar10-imbalanced/{model}/published_weighted").test_logits,
+        "weighted": runs.read(f"cifar10-imbalanced/{model}/described_weighted").test_logits,
         "adjusted": metrics.adjust_logits(scarce.test_logits, counts),
     }
     predicted = {key: values.argmax(1) for key, values in logits.items()}

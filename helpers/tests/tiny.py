@@ -4,10 +4,10 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from helpers import config, data, experiments, models, training
+from helpers import config, data, models, training
 from helpers.backend import keras
 from helpers.data.augmentation import Augmentation
-from helpers.experiments import Experiment
+from helpers.experiments import Experiment, table
 from helpers.experiments.recipes import Recipe
 
 # What `run.json` holds, whoever wrote it.
@@ -112,4 +112,4 @@ def use(patch, root) -> None:
     patch.setattr(data, "load", lambda name="cifar10", allow_sample=False: dataset())
     patch.setattr(config, "RUNS", root)
     patch.setitem(models.BUILDERS, "tiny", model)
-    patch.setattr(experiments, "EXPERIMENTS", {EXPERIMENT.name: EXPERIMENT})
+    patch.setattr(table, "EXPERIMENTS", {EXPERIMENT.name: EXPERIMENT})

@@ -226,7 +226,7 @@ def test_the_whole_table(has, name, known, tmp_path, monkeypatch):
         "training arithmetic, resnet20, batches of 256": (1536, 160, 9.6, None),
         "training arithmetic, resnet20, one thread": (512, 80, 6.4, None),
         # 4 x 45,000 images, 500 in 0.5 s; 20 x 50,000, 128 in 0.08 s.
-        "training to 89 %, fast_89": (0.05, 0.174, 0.288, "no"),
+        "training to 89 %, fast_4": (0.05, 0.174, 0.288, "no"),
         "input pipeline, flip and crop": (128_000, 3200, 40, "yes"),
         "time of a batch": (1, 100, 0.01, "yes"),
         "peak memory of training, resnet20": (600, 1200, 0.5, None),
@@ -237,7 +237,7 @@ def test_the_whole_table(has, name, known, tmp_path, monkeypatch):
         line = frame.loc[measure]
         assert line[["ours", "peer", "ratio"]].tolist() == pytest.approx([ours, peer, ratio])
         assert (line["met"] if pd.notna(line["met"]) else None) == met, measure
-    note = frame.loc["training to 89 %, fast_89", "note"]
+    note = frame.loc["training to 89 %, fast_4", "note"]
     assert pd.isna(note) if has else note == "in float32, for want of bfloat16"
     assert frame.loc["input pipeline, flip and crop", "against"] == "DataLoader, 2 workers"
     # 2 of ResNet-18, 4 of each of 5 models, 2 of ResNet-20 changed,
@@ -374,7 +374,7 @@ def test_torchvision_peer_is_like_ours(monkeypatch):
 
 
 def test_fast_contender_trains_as_its_recipe_says(monkeypatch):
-    monkeypatch.setattr(contenders, "FAST_89", replace(contenders.FAST_89, batch_size=4))
+    monkeypatch.setattr(contenders, "FAST_4", replace(contenders.FAST_4, batch_size=4))
     monkeypatch.setattr(provenance, "has_bfloat16", lambda: False)
     facts, (train, *_) = contenders._fast()
     assert facts == {"macs": 118_147_360, "precision": "float32"}

@@ -15,7 +15,7 @@ from helpers.explain import audit, faithfulness
 from helpers.records import runs
 from helpers.results import tables
 
-RECORDED = "cifar10/cnn_baseline/published"
+RECORDED = "cifar10/cnn_baseline/described"
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,7 @@ def test_gain_is_that_of_the_same_images(subject, rows):
     assert mean == pytest.approx(row["mean"], rel=1e-5)
 
 
-@pytest.mark.parametrize("name", ["cifar10/cnn_baseline/published", "cifar10/fast_cnn/fast_89"])
+@pytest.mark.parametrize("name", ["cifar10/cnn_baseline/described", "cifar10/fast_cnn/fast_4"])
 def test_layers_are_drawn_anew_from_the_last_to_the_first(name):
     trained = audit.subject_of(runs.read(name), 10)
     before = [weights.copy() for weights in trained.model.get_weights()]

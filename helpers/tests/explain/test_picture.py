@@ -10,7 +10,7 @@ from helpers import training
 from helpers.explain import picture
 from helpers.records import runs
 
-MODEL = "cifar10/cnn_baseline/published"
+MODEL = "cifar10/cnn_baseline/described"
 
 
 @pytest.fixture(autouse=True)

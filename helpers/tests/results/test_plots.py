@@ -487,13 +487,13 @@ def spent(accuracies=(0.5, 0.4, 0.7)):
 
 
 def test_accuracy_over_cost_keeps_the_best_so_far():
-    curves = {"fast_cnn/fast_94": spent(), "fast_cnn/airbench94": spent(), "vit": spent()}
+    curves = {"fast_cnn/fast_11": spent(), "fast_cnn/airbench94": spent(), "vit": spent()}
     figure = plots.accuracy_over_cost(curves, "training_flops")
     axes = figure.axes[0]
     for line in axes.lines:
         np.testing.assert_allclose(line.get_xydata(), [[0.1, 0.5], [0.2, 0.5], [0.3, 0.7]])
     assert [line.get_label() for line in axes.lines] == [
-        "Fast CNN, fast_94",
+        "Fast CNN, fast_11",
         "Fast CNN, airbench94",
         "ViT",
     ]
