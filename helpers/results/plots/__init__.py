@@ -8,7 +8,7 @@ the recorded runs; only the confusion matrix shows percentages.
 """
 
 from helpers.results.plots.curves import accuracy_over_cost, learning_curves, trials
-from helpers.results.plots.evidence import questions
+from helpers.results.plots.evidence import questions, reproductions
 from helpers.results.plots.explanations import (
     attention_grid,
     gains_with_intervals,
@@ -56,6 +56,7 @@ __all__ = [
     "position_similarity",
     "questions",
     "reliability",
+    "reproductions",
     "save",
     "scores_with_intervals",
     "trials",

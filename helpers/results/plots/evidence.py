@@ -1,13 +1,22 @@
 """What the evidence for an answer is: differences by seed, and curves beside published ones."""
 
+from itertools import cycle
+
 import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
-from helpers.results.plots.layout import add_legend, check_columns, new_figure, wrapped
-from helpers.results.plots.style import GREY, INK, PALE, PALETTE
+from helpers.results.plots.layout import (
+    add_legend,
+    check_columns,
+    hide,
+    new_figure,
+    new_panels,
+    wrapped,
+)
+from helpers.results.plots.style import GREY, INK, PALE, PALETTE, WIDTH, look_of
 
 _DECIDED = PALETTE[0]
 _TICKS = (-50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50)
@@ -61,6 +70,53 @@ def questions(answers: pd.DataFrame, differences: pd.DataFrame) -> Figure:
         Line2D([], [], marker="o", ms=4.5, label="seed, fresh", **dot),
         Line2D([], [], marker="o", ms=4.5, mfc="white", label="seed, seen before", **dot),
         Patch(color=PALE, label="does not matter"),
+    ]
+    add_legend(figure, key)
+    return figure
+
+
+def reproductions(frame: pd.DataFrame) -> Figure:
+    """Draw our accuracy over the published one, epoch by epoch, a panel a system.
+
+    `frame` is that of `published.curves`. The published curve is black with dots; ours is in the
+    model's colour, each seed thin and their mean thick; ablations, means over their seeds, are
+    dashed. A panel without a run of ours says so.
+    """
+    check_columns(frame, ["system", "run", "model", "seed", "epoch", "accuracy"])
+    systems = list(dict.fromkeys(frame["system"]))
+    rows = -(-len(systems) // 2)
+    figure, grid = new_panels(rows, 2, WIDTH, 0.7 + 2.5 * rows)
+    ablations = [run for run in dict.fromkeys(frame["run"]) if run not in ("ours", "published")]
+    dashes = dict(zip(ablations, cycle(("--", ":", "-.")), strict=False))
+    for axes, system in zip(grid.flat, systems, strict=False):
+        panel = frame[frame["system"] == system]
+        look = look_of(panel["model"].iloc[0])
+        ours = panel[panel["run"] == "ours"]
+        for _, seed in ours.groupby("seed"):
+            axes.plot(seed["epoch"], seed["accuracy"], color=look.colour, lw=0.7, alpha=0.6)
+        for run, style in (*dashes.items(), ("ours", "-")):
+            mean = panel[panel["run"] == run].groupby("epoch")["accuracy"].mean()
+            axes.plot(mean.index, mean, style, color=look.colour, lw=2.4 if run == "ours" else 1.3)
+        theirs = panel[panel["run"] == "published"]
+        axes.plot(theirs["epoch"], theirs["accuracy"], ".-", color="black", lw=1, ms=5)
+        seeds = ours["seed"].nunique()
+        count = f"{seeds} seed{'s' * (seeds != 1)}" if seeds else "not recorded yet"
+        axes.set_title(f"{system} ({count})")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.grid(axis="y")
+    hide(grid.flat[len(systems) :])
+    for axes in grid[:, 0]:
+        axes.set_ylabel("Accuracy (%)")
+    for axes in grid[-1]:
+        axes.set_xlabel("Epoch")
+    key = [
+        Line2D([], [], color="black", marker=".", lw=1, label="published"),
+        Line2D([], [], color=GREY, lw=2.4, label="ours, mean"),
+        Line2D([], [], color=GREY, lw=0.7, label="ours, a seed"),
+        *(
+            Line2D([], [], color=GREY, ls=style, lw=1.3, label=run.replace("_", " "))
+            for run, style in dashes.items()
+        ),
     ]
     add_legend(figure, key)
     return figure

@@ -127,6 +127,24 @@ def answered_by_seed() -> pd.DataFrame:
     )
 
 
+def epochs() -> pd.DataFrame:
+    """A system with two seeds of ours and an ablation, and one that is not recorded."""
+    curves = [
+        ("A: ViT", "published", "vit_128", -1, [40, 60]),
+        ("A: ViT", "ours", "vit_128", 0, [41, 59]),
+        ("A: ViT", "ours", "vit_128", 1, [43, 61]),
+        ("A: ViT", "dropout_everywhere", "vit_128", 0, [30, 50]),
+        ("C: hybrid", "published", "hybrid_token", -1, [35, 55]),
+    ]
+    columns = ["system", "run", "model", "seed", "epoch", "accuracy"]
+    rows = [
+        (*curve, epoch, value)
+        for *curve, values in curves
+        for epoch, value in enumerate(values, start=1)
+    ]
+    return pd.DataFrame(rows, columns=columns)
+
+
 def texts(axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
@@ -174,6 +192,7 @@ FIGURES = {
     "scores_with_intervals": lambda: plots.scores_with_intervals(
         runs(), "accuracy", "low", "high", "model", "Test accuracy"
     ),
+    "reproductions": lambda: plots.reproductions(epochs()),
     "questions": lambda: plots.questions(answers(), answered_by_seed()),
     "trials": lambda: plots.trials(searched()),
     "reliability": lambda: plots.reliability(dict.fromkeys(MODELS[:4], bins())),
@@ -561,6 +580,18 @@ def test_questions_without_a_run_can_be_drawn():
     empty = answers().iloc[2:].reset_index(drop=True)
     axes = plots.questions(empty, answered_by_seed().iloc[:0]).axes[0]
     assert axes.get_xlim() == (-2.5, 2.5)
+
+
+def test_reproductions_draw_seeds_their_mean_and_what_is_published():
+    figure = plots.reproductions(epochs())
+    first, second = figure.axes[:2]
+    drawn = [line.get_ydata().tolist() for line in first.lines]
+    assert drawn == [[41, 59], [43, 61], [30, 50], [42, 60], [40, 60]]
+    assert [line.get_linestyle() for line in first.lines] == ["-", "-", "--", "-", "-"]
+    assert same_color(first.lines[3].get_color(), plots.colour("vit_128"))
+    assert first.get_title() == "A: ViT (2 seeds)"
+    assert second.get_title() == "C: hybrid (not recorded yet)"
+    assert legend_texts(figure)[-1] == "dropout everywhere"
 
 
 def test_trials_stand_by_number_on_the_line_of_their_model():
