@@ -15,6 +15,14 @@ from helpers.explain.attention import (
     attention_weights,
     gradient_weighted_attention,
 )
+from helpers.explain.catalogue import (
+    METHODS,
+    OF_ATTENTION,
+    centre_gaussian,
+    maps_or_dead,
+    methods,
+    random_maps,
+)
 from helpers.explain.inputs import NoGradient, checked, is_dead, mean_colour, normalise
 from helpers.explain.maps import (
     grad_cam,
@@ -22,14 +30,6 @@ from helpers.explain.maps import (
     hires_cam,
     occlusion,
     smooth_gradient,
-)
-from helpers.explain.methods import (
-    METHODS,
-    OF_ATTENTION,
-    centre_gaussian,
-    maps_or_dead,
-    methods,
-    random_maps,
 )
 
 __all__ = [

@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import urllib.error
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -41,7 +42,7 @@ def no_network(monkeypatch):
     def unreachable(*arguments, **settings):
         raise urllib.error.URLError("Temporary failure in name resolution")
 
-    monkeypatch.setattr(data.urllib.request, "urlopen", unreachable)
+    monkeypatch.setattr(urllib.request, "urlopen", unreachable)
 
 
 @pytest.fixture(scope="session")

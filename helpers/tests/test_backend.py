@@ -42,11 +42,11 @@ def test_tensorflow_before_helpers_asks_for_a_restart(fresh_python):
 def test_tensorflow_backend_is_quiet_and_leaves_torch_alone(fresh_python):
     code = """
 import sys
-import tiny
+import helpers.backend, tiny
 from helpers import training
 for _ in range(7):  # after five models TensorFlow would warn of retracing
     training.predict_logits(tiny.new_model(), tiny.dataset().x_test)
-print(training.keras.backend.backend(), "torch" in sys.modules)
+print(helpers.backend.keras.backend.backend(), "torch" in sys.modules)
 import torch, torchvision
 """
     result = fresh_python(code, KERAS_BACKEND=None, TF_CPP_MIN_LOG_LEVEL=None)
@@ -93,10 +93,10 @@ print(page_faults(), page_faults())
 
 def test_fit_on_torch_is_quiet(fresh_python):
     code = """
-import tiny
+import helpers.backend, tiny
 from helpers import training
 training.fit(tiny.new_model(), tiny.EXPERIMENT.settings, tiny.split(), 0)
-print(training.keras.backend.backend())
+print(helpers.backend.keras.backend.backend())
 import torchvision, tensorflow
 """
     result = fresh_python(code, KERAS_BACKEND="torch", TF_CPP_MIN_LOG_LEVEL=None)

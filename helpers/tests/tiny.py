@@ -4,11 +4,13 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from helpers import config, data, models, training
+from helpers import config, data, experiments, models
 from helpers.backend import keras
+from helpers.data import splits
 from helpers.data.augmentation import Augmentation
 from helpers.experiments import Experiment, table
 from helpers.experiments.recipes import Recipe
+from helpers.training import resume
 
 # What `run.json` holds, whoever wrote it.
 RECORD_KEYS = [
@@ -96,20 +98,22 @@ def split() -> data.Split:
 @contextmanager
 def interrupted_after_each_epoch(patch):
     """While it lasts, training is interrupted (Ctrl-C) as soon as it has saved an epoch."""
-    save = training.Keeper._save
+    save = resume.Keeper._save
 
     def interrupted(self):
         save(self)
         raise KeyboardInterrupt
 
     with patch.context() as inner:
-        inner.setattr(training.Keeper, "_save", interrupted)
+        inner.setattr(resume.Keeper, "_save", interrupted)
         yield
 
 
 def use(patch, root) -> None:
     """Make the tiny experiment the only one, its data the whole data set, `root` its records."""
-    patch.setattr(data, "load", lambda name="cifar10", allow_sample=False: dataset())
+    for room in (data, splits):
+        patch.setattr(room, "load", lambda name="cifar10", allow_sample=False: dataset())
     patch.setattr(config, "RUNS", root)
     patch.setitem(models.BUILDERS, "tiny", model)
-    patch.setattr(table, "EXPERIMENTS", {EXPERIMENT.name: EXPERIMENT})
+    for room in (experiments, table):
+        patch.setattr(room, "EXPERIMENTS", {EXPERIMENT.name: EXPERIMENT})

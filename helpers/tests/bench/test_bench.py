@@ -11,7 +11,7 @@ import pytest
 
 from helpers import __main__ as command_line
 from helpers import bench, config, data
-from helpers.bench import contenders
+from helpers.bench import contenders, workers
 from helpers.records import provenance
 
 # ---- turns
@@ -29,7 +29,7 @@ def test_contenders_take_turns():
 
         return take
 
-    given = bench.take_turns({"ours": turn("A", [1, 2, 3]), "peer": turn("B", [4, 5, 6])}, 3)
+    given = workers.take_turns({"ours": turn("A", [1, 2, 3]), "peer": turn("B", [4, 5, 6])}, 3)
     assert "".join(order) == "ABABAB"
     assert given["ours"].tolist() == [1, 2, 3]
     assert given["peer"].tolist() == [4, 5, 6]
@@ -37,7 +37,7 @@ def test_contenders_take_turns():
 
 def failing_turn(rounds):
     """A turn that works for so many rounds, is then refused, and must not be asked again."""
-    answers = iter([*[1.0] * rounds, bench.WorkerError("No module named 'torch'")])
+    answers = iter([*[1.0] * rounds, workers.WorkerError("No module named 'torch'")])
 
     def take():
         answer = next(answers)
@@ -50,14 +50,14 @@ def failing_turn(rounds):
 
 @pytest.mark.parametrize("rounds", [0, 1])
 def test_a_peer_that_fails_drops_out_and_says_why(rounds):
-    given = bench.take_turns({"ours": lambda: 2.0, "peer": failing_turn(rounds)}, 4)
+    given = workers.take_turns({"ours": lambda: 2.0, "peer": failing_turn(rounds)}, 4)
     assert given["ours"].tolist() == [2, 2, 2, 2]
     assert given["peer"] == "could not run: No module named 'torch'"
 
 
 def test_our_own_failure_is_an_error():
-    with pytest.raises(bench.WorkerError, match="torch"):
-        bench.take_turns({"ours": failing_turn(1), "peer": lambda: 2.0}, 4)
+    with pytest.raises(workers.WorkerError, match="torch"):
+        workers.take_turns({"ours": failing_turn(1), "peer": lambda: 2.0}, 4)
 
 
 def test_a_turn_is_as_long_as_asked_and_its_first_step_does_not_count():
@@ -68,7 +68,7 @@ def test_a_turn_is_as_long_as_asked_and_its_first_step_does_not_count():
             asked.append(steps)
             return 9.0 if len(asked) == 1 else 0.01 * steps  # the first one compiles
 
-    turn = bench._chunk(Contender(), "train", seconds=0.1)
+    turn = workers._chunk(Contender(), "train", seconds=0.1)
     assert [turn(), turn()] == pytest.approx([0.01, 0.01])
     # Warm-up; then 1, 2, 4 and 8 steps, of which 8 last half of 0.1 s; then the two turns.
     assert asked == [1, 1, 2, 4, 8, 8, 8]
@@ -162,14 +162,14 @@ class KnownWorker:
         self.role, self.missing, self.threads = role, False, threads
         self.which = options.get("processes")
         if backend:
-            self.which = "ours" if backend == bench._ours() else "other"
+            self.which = "ours" if backend == bench.our_backend() else "other"
 
     def wait(self):
         pass
 
     def ask(self, action, steps):
         if self.missing:
-            raise bench.WorkerError("No module named 'torch'")
+            raise workers.WorkerError("No module named 'torch'")
         if action == "train_and_weigh":
             return {"ours": 600e6, "other": 1200e6}[self.which]
         slower = {1: 2 if self.role == "matrix" else 1.5}.get(self.threads, 1)
@@ -188,7 +188,7 @@ def known(monkeypatch, tmp_path, sample):
         yield contender
 
     monkeypatch.setattr(bench, "worker", worker)
-    monkeypatch.setattr(bench, "_python", lambda code, backend=None: "0")
+    monkeypatch.setattr(bench, "run_python", lambda code, backend=None: "0")
     monkeypatch.setattr(config, "FIGURES", tmp_path)
     monkeypatch.setattr(data, "load", lambda allow_sample: sample)
     return missing
@@ -270,19 +270,19 @@ def test_what_cannot_run_leaves_notes(known):
 def test_the_sides_follow_the_current_backend(monkeypatch):
     for backend, other in (("tensorflow", "torch"), ("torch", "tensorflow")):
         monkeypatch.setenv("KERAS_BACKEND", backend)
-        assert (bench._ours(), bench._other()) == (backend, other)
+        assert (bench.our_backend(), bench.other_backend()) == (backend, other)
 
 
 def test_all_contenders_get_the_same_threads_and_no_gpu(monkeypatch):
     monkeypatch.setattr(provenance, "threads", lambda: 6)
     monkeypatch.setenv("TF_NUM_INTRAOP_THREADS", "3")
     for backend in ("tensorflow", "torch"):
-        environment = bench._environment(backend)
+        environment = workers._environment(backend)
         assert environment["KERAS_BACKEND"] == backend
         assert environment["CUDA_VISIBLE_DEVICES"] == ""
         names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
         assert [environment[name] for name in names] == ["6"] * 3
-        environment = bench._environment(backend, threads=1)
+        environment = workers._environment(backend, threads=1)
         assert [environment[name] for name in names] == ["1"] * 3
 
 
@@ -302,7 +302,7 @@ def near_end(tmp_path):
             stack.enter_context(process)
             stack.enter_context(suppress(BrokenPipeError))  # what it was asked when already dead
             stack.callback(process.stdin.close)
-            return bench.Worker(process, errors)
+            return workers.Worker(process, errors)
 
         yield start
 
@@ -317,9 +317,9 @@ def near_end(tmp_path):
 def test_a_worker_that_cannot_start_says_why(near_end, code, text):
     worker = near_end(code)
     for _ in range(2):
-        with pytest.raises(bench.WorkerError, match=text):
+        with pytest.raises(workers.WorkerError, match=text):
             worker.wait()
-    with pytest.raises(bench.WorkerError, match=text):
+    with pytest.raises(workers.WorkerError, match=text):
         worker.ask("train", 1)
 
 
@@ -333,7 +333,7 @@ print({"train": 0.5}[action] * int(steps), flush=True)
     worker = near_end(code)
     assert worker.ask("train", 12) == 6
     assert worker.facts == {"macs": 7}
-    with pytest.raises(bench.WorkerError, match="ZeroDivisionError"):
+    with pytest.raises(workers.WorkerError, match="ZeroDivisionError"):
         worker.ask("train", 12)
 
 

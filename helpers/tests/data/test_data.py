@@ -4,8 +4,10 @@ import errno
 import hashlib
 import http.client
 import io
+import os
 import tarfile
 import urllib.error
+import urllib.request
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -14,7 +16,8 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from helpers import data
+from helpers import data, files
+from helpers.data import sources, splits
 
 # ---- the embedded sample
 
@@ -161,7 +164,7 @@ def test_permuted_labels_are_those_of_other_images(sample):
 
 def test_prepare_loads_the_variant_s_source(monkeypatch, sample):
     asked = []
-    monkeypatch.setattr(data, "load", lambda name: asked.append(name) or sample)
+    monkeypatch.setattr(splits, "load", lambda name: asked.append(name) or sample)
     data.prepare("cifar10-imbalanced", seed=0)
     assert asked == ["cifar10"]
 
@@ -473,7 +476,7 @@ def test_failed_download_leaves_nothing_behind(cifar10, monkeypatch, failure):
     read, text = FAILURES[failure]
     body = cifar10.archive.read_bytes()
     with monkeypatch.context() as patch:
-        patch.setattr(data.urllib.request, "urlopen", lambda *a, **k: answer(read(body)))
+        patch.setattr(urllib.request, "urlopen", lambda *a, **k: answer(read(body)))
         with pytest.raises(data.DataError, match=text):
             data.load("cifar10")
     assert_nothing_is_left(cifar10.cache)
@@ -485,15 +488,13 @@ def test_what_another_process_downloads_meanwhile_is_not_downloaded_again(cifar1
 
     class Slow(FileLock):
         def acquire(self, *arguments, **settings):
-            monkeypatch.setattr(data, "FileLock", FileLock)
+            monkeypatch.setattr(sources, "FileLock", FileLock)
             data.load("cifar10")  # by the other process, while this one waits
-            monkeypatch.setattr(
-                data.urllib.request, "urlopen", lambda *a, **k: pytest.fail("again")
-            )
+            monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: pytest.fail("again"))
             return super().acquire(*arguments, **settings)
 
-    monkeypatch.setattr(data.urllib.request, "urlopen", lambda *a, **k: answer(lambda: body))
-    monkeypatch.setattr(data, "FileLock", Slow)
+    monkeypatch.setattr(urllib.request, "urlopen", lambda *a, **k: answer(lambda: body))
+    monkeypatch.setattr(sources, "FileLock", Slow)
     assert_holds(data.load("cifar10"), cifar10.arrays)
 
 
@@ -530,14 +531,14 @@ def test_unwritable_cache_folder(tmp_path, monkeypatch, no_network):
 def test_a_folder_that_may_not_be_entered_is_named(tmp_path, monkeypatch, no_network):
     closed = tmp_path / "closed"
     monkeypatch.setenv("CIFAR_HOME", str(closed / "cache"))
-    usual = data.os.stat
+    usual = os.stat
 
     def stat(path, *arguments, **settings):
         if str(path).startswith(str(closed)):
             raise PermissionError(errno.EACCES, "Permission denied", str(path))
         return usual(path, *arguments, **settings)
 
-    monkeypatch.setattr(data.os, "stat", stat)
+    monkeypatch.setattr(os, "stat", stat)
     monkeypatch.setattr(Path, "mkdir", lambda path, **settings: stat(path))
     with pytest.raises(data.DataError, match=r"cannot write.*Permission.*set CIFAR_HOME"):
         data.load("cifar10")
@@ -550,7 +551,7 @@ def test_a_file_that_may_not_be_read_is_not_called_damaged(cifar10, monkeypatch)
     def refuse(path, **settings):
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
-    monkeypatch.setattr(data.files.np, "load", refuse)
+    monkeypatch.setattr(files.np, "load", refuse)
     with pytest.raises(data.DataError, match=r"cannot be read .*that you may read"):
         data.load("cifar10")
 

@@ -11,7 +11,7 @@ from scipy import stats
 from helpers import __main__ as command_line
 from helpers import config, explain, training
 from helpers.experiments import EXPERIMENTS
-from helpers.explain import audit, faithfulness
+from helpers.explain import audit, catalogue, faithfulness
 from helpers.records import runs
 from helpers.results import tables
 
@@ -26,13 +26,13 @@ def subject():
 @pytest.fixture
 def two_methods(monkeypatch):
     quick = {name: explain.METHODS[name] for name in ("Grad-CAM", "HiResCAM")}
-    monkeypatch.setattr(explain, "METHODS", quick)
+    monkeypatch.setattr(catalogue, "METHODS", quick)
 
 
 @pytest.fixture(scope="module")
 def rows(subject):
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(explain, "METHODS", {"Grad-CAM": explain.grad_cam})
+        patch.setattr(catalogue, "METHODS", {"Grad-CAM": explain.grad_cam})
         scores, curves = audit.faithfulness_of(subject)
     return pd.DataFrame(scores), pd.DataFrame(curves)
 
@@ -174,7 +174,7 @@ def test_dead_maps_are_left_out_and_counted(subject, monkeypatch):
         maps[::2] = np.nan
         return maps
 
-    monkeypatch.setattr(explain, "METHODS", {"made up": every_second})
+    monkeypatch.setattr(catalogue, "METHODS", {"made up": every_second})
     scores, _ = audit.faithfulness_of(subject)
     found = pd.DataFrame(scores).query("method == 'made up' and score == 'ROAD'")
     of = found.query("reference == 'random'").set_index("predictions")
@@ -198,7 +198,7 @@ def test_a_method_without_any_map_has_rows_and_beats_nothing(subject, monkeypatc
     def dead(model, images, labels):
         return np.full((len(images), 32, 32), np.nan)
 
-    monkeypatch.setattr(explain, "METHODS", {"Grad-CAM": dead})
+    monkeypatch.setattr(catalogue, "METHODS", {"Grad-CAM": dead})
     scores, curves = audit.faithfulness_of(subject)
     found = pd.DataFrame(scores).query("method == 'Grad-CAM' and predictions == 'all'")
     assert set(found["reference"]) == {"random", "centre", "other image"}

@@ -11,7 +11,7 @@ import pytest
 
 from helpers import explain
 from helpers.backend import keras
-from helpers.explain import gradients, places
+from helpers.explain import gradients, inputs, places
 from helpers.models import BUILDERS, build
 from helpers.models.layers import ClassToken, PositionEmbedding, encoder, patch_tokens
 
@@ -199,7 +199,7 @@ def test_the_result_does_not_depend_on_batches_or_earlier_calls(monkeypatch):
     weights = explain.attention_weights(model, images)
     smooth = explain.smooth_gradient(model, images, labels, 3)
     occluded = explain.occlusion(model, images, labels, 4, 2)
-    monkeypatch.setattr(explain, "BATCH", 2)
+    monkeypatch.setattr(inputs, "BATCH", 2)
     again = explain.smooth_gradient(model, images, labels, 3)
     np.testing.assert_allclose(again, smooth, rtol=1e-3)
     again = explain.occlusion(model, images, labels, 4, 2)
@@ -802,7 +802,7 @@ def test_tokens_keep_the_proportions_of_the_image(size, class_token):
     images[..., 0] = red.repeat(2, axis=1).repeat(2, axis=2)
     assert places.grid_size(model, "tokens") == (rows, columns)
     maps = explain.hires_cam(model, images, 0, "tokens")
-    expected = explain._enlarge(red.astype(float), size) / (rows * columns + class_token)
+    expected = inputs.enlarge(red.astype(float), size) / (rows * columns + class_token)
     np.testing.assert_allclose(maps, expected, rtol=1e-4)
 
 

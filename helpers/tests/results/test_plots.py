@@ -15,6 +15,7 @@ from PIL import Image
 
 from helpers import config
 from helpers.results import plots
+from helpers.results.plots.style import PALETTE
 
 MODELS = [
     "cnn_baseline",
@@ -270,13 +271,13 @@ def test_colours_differ_for_colour_blind_readers(vision):
         x, y, z = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
         return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
-    for group in ([plots.colour(name) for name in MODELS], plots._PALETTE):
+    for group in ([plots.colour(name) for name in MODELS], PALETTE):
         colours = [cielab(colour) for colour in group]
         assert min(np.linalg.norm(a - b) for a, b in combinations(colours, 2)) > 15
 
 
 def test_what_is_no_model_has_no_model_s_colour():
-    assert not {plots.colour(name) for name in MODELS} & set(plots._PALETTE)
+    assert not {plots.colour(name) for name in MODELS} & set(PALETTE)
 
 
 def test_save_is_reproducible_and_names_no_software(tmp_path, monkeypatch):

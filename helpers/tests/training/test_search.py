@@ -8,7 +8,7 @@ import tiny
 
 from helpers import config, data, training
 from helpers.experiments import recipes
-from helpers.records import runs
+from helpers.records import provenance, runs
 from helpers.training import search
 
 
@@ -55,7 +55,7 @@ def test_trial_is_recorded_without_anything_of_the_test_set(small_search, monkey
 
 @pytest.mark.parametrize(("has", "precision"), [(True, "mixed_bfloat16"), (False, "float32")])
 def test_trial_is_in_bfloat16_where_the_machine_has_it(has, precision, small_search, monkeypatch):
-    monkeypatch.setattr(training.provenance, "has_bfloat16", lambda: has)
+    monkeypatch.setattr(provenance, "has_bfloat16", lambda: has)
     recipe = replace(recipes.trials("tiny")[0], precision="mixed_bfloat16")
     monkeypatch.setattr(recipes, "trials", {"tiny": [recipe]}.__getitem__)
     assert search.run_trial("tiny", 0)["config"]["precision"] == precision

@@ -21,9 +21,10 @@ from helpers.backend import keras
 from helpers.data.augmentation import Augmentation
 from helpers.experiments import Experiment
 from helpers.experiments.recipes import Recipe
-from helpers.records import runs
+from helpers.models import adapt_whitening, build
+from helpers.records import provenance, runs
 from helpers.results import metrics
-from helpers.training import progress
+from helpers.training import fitting, progress, recorded, recording, resume
 from helpers.training.batches import Batches, one_hot
 
 
@@ -216,7 +217,7 @@ def test_best_epoch(select, values, best):
     ],
 )
 def test_patience(losses, finished):
-    keeper = training.Keeper(Recipe(epochs=9, patience=3, min_delta=0.01), None, None)
+    keeper = resume.Keeper(Recipe(epochs=9, patience=3, min_delta=0.01), None, None)
     keeper.history = [{"val_loss": loss} for loss in losses]
     assert keeper.is_finished() == finished
 
@@ -268,7 +269,7 @@ def test_cosine_schedule_by_hand(through):
 
 def test_cosine_schedule_without_warm_up_starts_at_its_peak():
     settings = Recipe(epochs=4, learning_rate=0.5, schedule="cosine")
-    schedule = training._learning_rate(settings, steps=5)
+    schedule = fitting._learning_rate(settings, steps=5)
     given = [float(schedule(step)) for step in (0, 10, 20)]
     assert given == pytest.approx([0.5, 0.25, 0], abs=1e-6)
 
@@ -280,14 +281,14 @@ def averaged(tmp_path_factory):
     settings = replace(tiny.RECIPE, average=0.8, label_smoothing=0.1, select="loss")
     stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: exit_after(epoch))
 
-    seed_everything = training._seed_everything
+    seed_everything = resume.seed_everything
 
     def exit_after(epoch):
         if epoch == 1:
             raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training, "Progress", lambda *a: stop)
+        patch.setattr(fitting, "Progress", lambda *a: stop)
         with pytest.raises(KeyboardInterrupt):
             fit(settings, resume=resume)
         seeds = []
@@ -316,7 +317,7 @@ def test_average_by_hand(monkeypatch):
     batch_end = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda step, logs: seen.append(model.get_weights()[0])
     )
-    monkeypatch.setattr(training, "Progress", lambda *a: batch_end)
+    monkeypatch.setattr(fitting, "Progress", lambda *a: batch_end)
     model = tiny.new_model()
     training.fit(model, Recipe(epochs=1, batch_size=90, average=0.75), tiny.split(), 0)
     expected = seen[0]
@@ -338,7 +339,7 @@ def test_optimizer_with_a_constant_rate(optimizer, decay):
         kernel_rate=0.2 if optimizer == "muon" else 0.0,
         weight_decay=decay or 0.0,
     )
-    training._compile(model, settings, steps=5, classes=10)
+    fitting._compile(model, settings, steps=5, classes=10)
     assert type(model.optimizer).__name__.lower() == optimizer
     assert model.optimizer.weight_decay == decay
     model.optimizer.iterations.assign(7)
@@ -348,7 +349,7 @@ def test_optimizer_with_a_constant_rate(optimizer, decay):
 @pytest.mark.parametrize(("optimizer", "kernel_rate"), [("sgd", 0.0), ("muon", 0.2)])
 def test_sgd_has_nesterov_s_momentum(optimizer, kernel_rate):
     settings = Recipe(epochs=2, optimizer=optimizer, kernel_rate=kernel_rate, momentum=0.85)
-    made = training._optimizer(settings, 0.1)
+    made = fitting._optimizer(settings, 0.1)
     assert (made.momentum, made.nesterov) == (0.85, True)
     assert getattr(made, "kernel_rate", 0.0) == kernel_rate
 
@@ -381,7 +382,7 @@ def test_a_model_that_cannot_be_built_leaves_the_precision_as_it_was():
 
 def test_few_images_are_predicted_as_many(sample):
     model = tiny.new_model()
-    many = training.predict_logits(model, sample.x_test[: training.PREDICTED + 1])
+    many = training.predict_logits(model, sample.x_test[: recorded.PREDICTED + 1])
     few = training.predict_logits(model, sample.x_test[:3])
     assert few.dtype == many.dtype == np.float32
     np.testing.assert_allclose(few, many[:3], atol=1e-6)
@@ -408,17 +409,17 @@ def test_test_time_augmentation_by_hand():
 def test_whitening_is_computed_from_training_images():
     split = tiny.split()
     settings = Recipe(epochs=1, optimizer="sgd", learning_rate=0.0)
-    model = training.build("fast_cnn")
+    model = build("fast_cnn")
     training.fit(model, settings, replace(split, train_index=split.train_index[:20]), 0)
-    expected = training.build("fast_cnn")
-    training.adapt_whitening(expected, split.data.x_train[split.train_index[:20]])
+    expected = build("fast_cnn")
+    adapt_whitening(expected, split.data.x_train[split.train_index[:20]])
     kernels = (m.get_layer("whitening").get_weights()[0] for m in (model, expected))
     np.testing.assert_array_equal(*kernels)
 
 
 def test_class_weights_are_the_inverse_frequencies_of_the_training_part(monkeypatch):
     given = []
-    monkeypatch.setattr(training, "Batches", lambda *a: given.append(a[7]) or Batches(*a))
+    monkeypatch.setattr(fitting, "Batches", lambda *a: given.append(a[7]) or Batches(*a))
     split = tiny.split()
     settings = Recipe(epochs=1, class_weights="inverse_frequency")
     training.fit(tiny.new_model(), settings, split, 0)
@@ -431,7 +432,7 @@ def test_macro_recall_is_scikit_learn_s_balanced_accuracy():
     labels = rng.choice(4, 60, p=[0.6, 0.3, 0.1, 0.0])  # class 3 never comes
     logits = rng.standard_normal((60, 4)) + 1.5 * np.eye(4)[labels]
     logits[:, 3] = -9
-    metric = training.MacroRecall(4)
+    metric = fitting.MacroRecall(4)
     for part in (slice(0, 40), slice(40, 60)):
         metric.update_state(one_hot(labels[part], 4), logits[part])
     expected = balanced_accuracy_score(labels, logits.argmax(1))
@@ -444,7 +445,7 @@ def test_progress_does_not_take_a_plain_process_for_a_notebook(monkeypatch):
 
 
 def test_estimate_by_hand(study, monkeypatch):
-    monkeypatch.setattr(training, "_matrix_product_rate", lambda: 12.0)
+    monkeypatch.setattr(recording, "_matrix_product_rate", lambda: 12.0)
     macs = 48 * 32 + 32 * 10
     # Forward and twice as much backward, two operations each, at half the rate: 6 / 6 a MAC.
     assert training.estimate_seconds(tiny.EXPERIMENT) == pytest.approx(macs * 45_000 * 2)
@@ -501,17 +502,17 @@ def test_recorded_weights_give_the_stored_logits(study):
 
 @pytest.mark.parametrize(("has", "precision"), [(True, "mixed_bfloat16"), (False, "float32")])
 def test_bfloat16_is_trained_in_where_the_machine_has_it(has, precision, empty_study, monkeypatch):
-    monkeypatch.setattr(training.provenance, "has_bfloat16", lambda: has)
+    monkeypatch.setattr(provenance, "has_bfloat16", lambda: has)
     settings = replace(tiny.EXPERIMENT.settings, precision="mixed_bfloat16")
     trained = []
     fit = training.fit
-    monkeypatch.setattr(training, "fit", lambda model, *a: trained.append(model) or fit(model, *a))
+    monkeypatch.setattr(recording, "fit", lambda model, *a: trained.append(model) or fit(model, *a))
     run = training.train(replace(tiny.EXPERIMENT, settings=settings), 0)
     assert trained[0].layers[-1].dtype_policy.name == run.config["precision"] == precision
 
 
 def test_run_in_half_precision_is_recorded_in_float32_and_with_its_views(empty_study, monkeypatch):
-    monkeypatch.setattr(training.provenance, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(provenance, "has_bfloat16", lambda: True)
     settings = replace(tiny.EXPERIMENT.settings, precision="mixed_bfloat16", tta=True)
     run = training.train(replace(tiny.EXPERIMENT, settings=settings), 0)
     assert run.config["precision"] == "mixed_bfloat16"
@@ -536,8 +537,8 @@ def test_run_in_half_precision_is_recorded_in_float32_and_with_its_views(empty_s
 
 def test_a_run_that_goes_on_with_other_code_names_both(left_over, through, monkeypatch):
     first = through.made_with
-    monkeypatch.setattr(training.provenance, "code_version", lambda: "later")
-    monkeypatch.setattr(training.provenance, "threads", lambda: 77)
+    monkeypatch.setattr(provenance, "code_version", lambda: "later")
+    monkeypatch.setattr(provenance, "threads", lambda: 77)
     both = fit(resume=left_over).made_with
     assert both["code_version"] == f"{first['code_version']}, then later"
     assert both["hardware"]["cores"] == f"{first['hardware']['cores']}, then 77"
