@@ -27,6 +27,7 @@ RECIPE = Recipe(epochs=1, weight_decay=0.05)
 def _keras(model: str, batch: int, recipe: Recipe = RECIPE):
     """One of the study's models, which trains and predicts as the study does."""
     from helpers import models, training
+    from helpers.backend import keras
     from helpers.training.batches import Batches
 
     sample = data.load_sample()
@@ -46,7 +47,7 @@ def _keras(model: str, batch: int, recipe: Recipe = RECIPE):
         def note(epoch, logs):
             times.append(time.perf_counter())
 
-        clock = training.keras.callbacks.LambdaCallback(on_epoch_begin=note, on_epoch_end=note)
+        clock = keras.callbacks.LambdaCallback(on_epoch_begin=note, on_epoch_end=note)
         network.fit(batches, shuffle=False, verbose=0, callbacks=[clock])
         return times[1] - times[0]
 

@@ -10,8 +10,9 @@ import pandas as pd
 import pytest
 
 from helpers import __main__ as command_line
-from helpers import bench, config, data
+from helpers import config, data
 from helpers.bench import contenders, workers
+from helpers.bench import measure as bench
 from helpers.records import provenance
 
 # ---- turns
@@ -162,7 +163,7 @@ class KnownWorker:
         self.role, self.missing, self.threads = role, False, threads
         self.which = options.get("processes")
         if backend:
-            self.which = "ours" if backend == bench.our_backend() else "other"
+            self.which = "ours" if backend == workers.our_backend() else "other"
 
     def wait(self):
         pass
@@ -270,7 +271,7 @@ def test_what_cannot_run_leaves_notes(known):
 def test_the_sides_follow_the_current_backend(monkeypatch):
     for backend, other in (("tensorflow", "torch"), ("torch", "tensorflow")):
         monkeypatch.setenv("KERAS_BACKEND", backend)
-        assert (bench.our_backend(), bench.other_backend()) == (backend, other)
+        assert (workers.our_backend(), workers.other_backend()) == (backend, other)
 
 
 def test_all_contenders_get_the_same_threads_and_no_gpu(monkeypatch):
@@ -405,7 +406,7 @@ def test_loader_peer_draws_whole_batches_of_images_as_asked(monkeypatch):
 
 
 def test_command_prints_the_table(monkeypatch, capsys):
-    monkeypatch.setattr(bench, "run", lambda: bench.table([row("ratio >= 1")]))
+    monkeypatch.setattr("helpers.bench.run", lambda: bench.table([row("ratio >= 1")]))
     assert command_line.main(["bench"]) == 0
     head, _, line = capsys.readouterr().out.splitlines()
     assert [cell.strip() for cell in head.split("|")[1:4]] == ["measure", "against", "unit"]
@@ -416,6 +417,6 @@ def test_interrupted_command_promises_nothing(monkeypatch, capsys):
     def interrupted():
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(bench, "run", interrupted)
+    monkeypatch.setattr("helpers.bench.run", interrupted)
     assert command_line.main(["bench"]) == 130
     assert capsys.readouterr().err == "stopped\n"

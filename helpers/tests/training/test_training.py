@@ -24,7 +24,8 @@ from helpers.experiments.recipes import Recipe
 from helpers.models import adapt_whitening, build
 from helpers.records import provenance, runs
 from helpers.results import metrics
-from helpers.training import fitting, progress, recorded, recording, resume
+from helpers.training import fitting, progress, recorded, recording
+from helpers.training import resume as resuming
 from helpers.training.batches import Batches, one_hot
 
 
@@ -98,6 +99,8 @@ def test_killed_run_ends_as_one_that_ran_through(
     resume = tmp_path / "seed0.resume.npz"
     code = f"""
 from pathlib import Path
+import sys
+sys.path.insert(0, "training")
 import test_training
 test_training.train_until_killed({when!r}, {name!r}, Path({str(resume)!r}))
 """
@@ -217,7 +220,7 @@ def test_best_epoch(select, values, best):
     ],
 )
 def test_patience(losses, finished):
-    keeper = resume.Keeper(Recipe(epochs=9, patience=3, min_delta=0.01), None, None)
+    keeper = resuming.Keeper(Recipe(epochs=9, patience=3, min_delta=0.01), None, None)
     keeper.history = [{"val_loss": loss} for loss in losses]
     assert keeper.is_finished() == finished
 
@@ -281,7 +284,7 @@ def averaged(tmp_path_factory):
     settings = replace(tiny.RECIPE, average=0.8, label_smoothing=0.1, select="loss")
     stop = keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: exit_after(epoch))
 
-    seed_everything = resume.seed_everything
+    seed_everything = resuming.seed_everything
 
     def exit_after(epoch):
         if epoch == 1:
@@ -293,7 +296,7 @@ def averaged(tmp_path_factory):
             fit(settings, resume=resume)
         seeds = []
         patch.setattr(
-            training, "_seed_everything", lambda *a: seeds.append(a[2]) or seed_everything(*a)
+            resuming, "seed_everything", lambda *a: seeds.append(a[2]) or seed_everything(*a)
         )
         resumed = fit(settings, resume=resume)
     assert seeds == [2, 3]  # the epochs that were left
