@@ -168,6 +168,11 @@ FIGURES = (
 )
 
 
+def value(experiment: str, score: str = "accuracy") -> float:
+    """The published figure that an experiment of ours is set beside, in percent."""
+    return next(one.value for one in FIGURES if (one.experiment, one.score) == (experiment, score))
+
+
 def figures(root: Path | None = None) -> pd.DataFrame:
     """A row a published figure: ours, theirs, the gap, and what may explain it.
 

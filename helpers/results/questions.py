@@ -39,8 +39,9 @@ SCORES = {
     "accuracy": "test accuracy",
     "macro_f1": "macro F1",
     "minority_recall": "mean recall of cat, deer and dog",
+    "minority_f1": "mean F1 of cat, deer and dog",
 }
-"""The scores that are compared, all on the balanced test set, in points (a hundredth of 1)."""
+"""Scores on the balanced test set, in points (a hundredth of 1); tests use those in `MATTERS`."""
 
 # What matters, in points. Accuracy and macro F1: 1, somewhat more than the 95 % interval that
 # 10,000 test images leave to one run (0.6 near 90 %). Recall of three classes: 2, as it rests on
@@ -223,11 +224,12 @@ QUESTIONS = (
 
 def scored(run: runs.Run, score: str) -> float:
     """One of `SCORES` of a run on the test set, in points."""
-    if score != "minority_recall":
+    of_minority = score.removeprefix("minority_")
+    if of_minority == score:
         return 100 * run.info["test"][score]
     minority = [data.CIFAR10_CLASSES.index(name) for name in MINORITY]
     _, labels = data.official_labels()
-    return 100 * metrics.class_mean("recall", minority)(run.test_logits.argmax(1), labels)
+    return 100 * metrics.class_mean(of_minority, minority)(run.test_logits.argmax(1), labels)
 
 
 def differences(root: Path | None = None) -> pd.DataFrame:
@@ -237,7 +239,7 @@ def differences(root: Path | None = None) -> pd.DataFrame:
     `difference` (second minus first), `planned` (the test counts this seed) and `fresh` (nobody
     had seen the difference when the question was written).
     """
-    return _differences(_recorded(root))
+    return _differences(by_name(root))
 
 
 def answer(root: Path | None = None) -> pd.DataFrame:
@@ -252,7 +254,7 @@ def answer(root: Path | None = None) -> pd.DataFrame:
     matters, adjusted likewise; `fresh`, the fresh seeds, and `fresh difference`, the mean over
     them; `verdict`, in words. What is not known is NaN.
     """
-    found = _recorded(root)
+    found = by_name(root)
     every = _differences(found)
     rows = []
     for question in QUESTIONS:
@@ -298,8 +300,8 @@ def table(root: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("question")
 
 
-def _recorded(root: Path | None) -> dict[str, dict[int, runs.Run]]:
-    """All recorded runs, by their experiment's name and their seed."""
+def by_name(root: Path | None = None) -> dict[str, dict[int, runs.Run]]:
+    """All recorded runs, by their experiment's name and then their seed."""
     found = {}
     for run in runs.recorded("*", root):
         found.setdefault(run.name, {})[run.seed] = run
@@ -336,7 +338,7 @@ def _row(test: Test, own: pd.DataFrame, found: Mapping[str, Mapping[int, runs.Ru
     """What `answer` says of one test before anything is adjusted."""
     nan = float("nan")
     counted, fresh = own[own["planned"]], own[own["fresh"]]
-    complete = len(counted) == len(test.seeds)
+    complete, deviation = len(counted) == len(test.seeds), _deviation(test, found)
     mean, low, high, p = counted["difference"].mean(), nan, nan, nan
     if len(counted) > 1:
         mean, low, high, p = statistics.paired_t(counted["difference"])
@@ -352,7 +354,7 @@ def _row(test: Test, own: pd.DataFrame, found: Mapping[str, Mapping[int, runs.Ru
         "difference": mean,
         "low": low,
         "high": high,
-        "effect": mean / _deviation(test, found) if len(counted) else nan,
+        "effect": mean / deviation if deviation > 0 else nan,
         "p": p if complete else nan,
         "p (Holm)": nan,
         "p (less)": statistics.equivalence(counted["difference"], test.matters)

@@ -10,7 +10,9 @@ import pytest
 from helpers import config
 
 PACKAGE = config.ROOT / "helpers"
-LINT = "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+LINT = (
+    "import sys; from importlinter.cli import lint_imports; sys.exit(lint_imports(no_cache=True))"
+)
 
 
 def lint(folder: Path) -> subprocess.CompletedProcess:

@@ -22,7 +22,7 @@ def test_questions_and_tests_have_names_of_their_own():
 @pytest.mark.parametrize("test", [test for _, test in TESTS], ids=NAMES)
 def test_arms_share_their_data_and_seeds_are_planned(test):
     assert test.score in questions.SCORES
-    assert test.matters > 0
+    assert test.matters == questions.MATTERS[test.score] > 0
     assert set(test.looked_at) <= set(test.seeds)
     assert len(test.seeds) in (3, 6)
     for first, second in zip(test.first, test.second, strict=True):
