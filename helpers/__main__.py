@@ -63,8 +63,8 @@ def main(arguments: list[str] | None = None) -> int:
     command.add_argument("--seed", type=_seed, default=0)
     command.set_defaults(run=export)
 
-    command = commands.add_parser("readme", help="write the README's results from recorded runs")
-    command.set_defaults(run=readme)
+    command = commands.add_parser("prose", help="bring README and notebooks' numbers up to date")
+    command.set_defaults(run=prose)
 
     command = commands.add_parser("bench", help="speed and memory against native peers")
     command.set_defaults(run=bench)
@@ -226,11 +226,13 @@ def export(options) -> None:
     print(f"{options.file}: import helpers.models, then keras.models.load_model reads it")
 
 
-def readme(options) -> None:
-    """Bring the README's results up to date with the recorded runs."""
-    from helpers.results import readme
+def prose(options) -> None:
+    """Bring the README's results, and all numbers in prose, up to date with the recorded runs."""
+    from helpers.results import prose, readme
 
-    print("README.md: " + ("results written" if readme.update() else "up to date already"))
+    changed = ["README.md"] if readme.update() else []
+    changed += [path.name for path in prose.documents() if prose.update(path)]
+    print(", ".join(dict.fromkeys(changed)) + " written" if changed else "all up to date already")
 
 
 def bench(options) -> None:

@@ -7,7 +7,7 @@ from helpers.records import runs
 from helpers.results import metrics, plots, tables
 
 README = config.ROOT / "README.md"
-BEGIN, END = "<!-- results: python -m helpers readme -->", "<!-- end of results -->"
+BEGIN, END = "<!-- results: python -m helpers prose -->", "<!-- end of results -->"
 
 
 def update() -> bool:

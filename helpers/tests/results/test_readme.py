@@ -7,7 +7,7 @@ from helpers.results import readme
 
 def test_readme_is_up_to_date_with_the_recorded_runs():
     text = readme.README.read_text(encoding="utf-8")
-    assert readme.with_results(text) == text, "stale: run python -m helpers readme"
+    assert readme.with_results(text) == text, "stale: run python -m helpers prose"
 
 
 def test_readme_without_markers_is_refused():
