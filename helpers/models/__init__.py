@@ -15,11 +15,14 @@ BUILDERS = {
     "fast_cnn": fast.fast_cnn,
     "fast_hybrid": fast.fast_hybrid,
     "vit": vit.vit,
+    "vit_seqpool": vit.vit_seqpool,
     "vit_lite": vit.vit_lite,
     "vit_128": vit.vit_128,
     "hybrid_token": hybrid.hybrid_token,
     "hybrid_dual": hybrid.hybrid_dual,
+    "vit_stem": hybrid.vit_stem,
     "cct": hybrid.cct,
+    "cct_7": hybrid.cct_7,
 }
 
 __all__ = [

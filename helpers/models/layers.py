@@ -1,11 +1,16 @@
 """The layers and blocks that several architectures share; all of them work on every backend."""
 
 import math
+from collections.abc import Callable
 
 from helpers.backend import keras
 
 PACKAGE = "cifar_study"
 register = keras.saving.register_keras_serializable(package=PACKAGE)
+
+# A new initializer at each call: one that serves two layers would give both the same numbers.
+Start = Callable[[], keras.initializers.Initializer]
+KERAS_DEFAULT: Start = keras.initializers.GlorotUniform  # of dense layers and convolutions
 
 
 @register
@@ -71,11 +76,18 @@ class BatchNormalization(keras.layers.BatchNormalization):
 
 @register
 class ClassToken(keras.layers.Layer):
-    """Puts one learned token before the others: (N, T, D) -> (N, T + 1, D)."""
+    """Puts one learned token before the others: (N, T, D) -> (N, T + 1, D).
+
+    `initializer` is that of the token (default: truncated normal of scale 0.02).
+    """
+
+    def __init__(self, initializer=None, **kwargs):
+        super().__init__(**kwargs)
+        self.initializer = keras.initializers.get(initializer or _truncated_normal())
 
     def build(self, input_shape):
         self.token = self.add_weight(
-            shape=(1, 1, input_shape[-1]), initializer=_truncated_normal(), name="token"
+            shape=(1, 1, input_shape[-1]), initializer=self.initializer, name="token"
         )
 
     def call(self, inputs):
@@ -88,23 +100,29 @@ class ClassToken(keras.layers.Layer):
         n, tokens, dimension = input_shape
         return n, tokens + 1, dimension
 
+    def get_config(self):
+        initializer = keras.initializers.serialize(self.initializer)
+        return {**super().get_config(), "initializer": initializer}
+
 
 @register
 class PositionEmbedding(keras.layers.Layer):
     """Adds a learned vector per position: (N, T, D) -> (N, T, D).
 
-    `entries` is the number of vectors in the table, at least T (default: T).
+    `entries` is the number of vectors in the table, at least T (default: T); `initializer` the
+    table's (default: truncated normal of scale 0.02).
     """
 
-    def __init__(self, entries: int | None = None, **kwargs):
+    def __init__(self, entries: int | None = None, initializer=None, **kwargs):
         super().__init__(**kwargs)
         self.entries = entries
+        self.initializer = keras.initializers.get(initializer or _truncated_normal())
 
     def build(self, input_shape):
         _, tokens, dimension = input_shape
         self.table = self.add_weight(
             shape=(1, self.entries or tokens, dimension),
-            initializer=_truncated_normal(),
+            initializer=self.initializer,
             name="table",
         )
 
@@ -112,7 +130,8 @@ class PositionEmbedding(keras.layers.Layer):
         return inputs + self.table[:, : inputs.shape[1]]
 
     def get_config(self):
-        return {**super().get_config(), "entries": self.entries}
+        initializer = keras.initializers.serialize(self.initializer)
+        return {**super().get_config(), "entries": self.entries, "initializer": initializer}
 
 
 @register
@@ -192,6 +211,40 @@ def split_heads(qkv, heads: int, part: int):
     return keras.ops.transpose(own, (0, 2, 1, 3))
 
 
+def attention_block(
+    x,
+    name: str,
+    heads: int,
+    key_dimension: int,
+    dropout: float,
+    attention_dropout: float,
+    qkv_bias: bool,
+    qkv_start: Start = KERAS_DEFAULT,
+    projection_start: Start = KERAS_DEFAULT,
+):
+    """The first half of a pre-norm transformer layer: (N, T, D) -> (N, T, D).
+
+    x + attention(norm(x)); `dropout` follows the output projection, `attention_dropout` the
+    weights of attention.
+    """
+    layers = keras.layers
+    y = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm1")(x)
+    qkv = layers.Dense(
+        3 * heads * key_dimension,
+        use_bias=qkv_bias,
+        kernel_initializer=qkv_start(),
+        name=f"{name}_qkv",
+    )(y)
+    weights = AttentionWeights(heads, name=f"{name}_attention_weights")(qkv)
+    weights = layers.Dropout(attention_dropout, name=f"{name}_attention_dropout")(weights)
+    y = AttentionMix(name=f"{name}_attention_mix")(weights, qkv)
+    y = layers.Dense(x.shape[-1], kernel_initializer=projection_start(), name=f"{name}_projection")(
+        y
+    )
+    y = layers.Dropout(dropout, name=f"{name}_projection_dropout")(y)
+    return layers.Add(name=f"{name}_attention")([x, y])
+
+
 def encoder_block(
     x,
     name: str,
@@ -201,31 +254,31 @@ def encoder_block(
     dropout: float,
     attention_dropout: float,
     qkv_bias: bool,
-    normalised_residual: bool = False,
+    kernel_start: Start = KERAS_DEFAULT,
 ):
     """One pre-norm transformer layer (Xiong et al. 2020): (N, T, D) -> (N, T, D).
 
-    x + attention(norm(x)), then x + MLP(norm(x)), with GELU; with `normalised_residual`, the second
-    sum is norm(x) + MLP(norm(x)).
+    x + attention(norm(x)), then x + MLP(norm(x)), with exact GELU.  `kernel_start` makes the
+    initializers of all dense kernels.
     """
     layers = keras.layers
-    dimension = x.shape[-1]
-
-    y = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm1")(x)
-    width = 3 * heads * key_dimension
-    qkv = layers.Dense(width, use_bias=qkv_bias, name=f"{name}_qkv")(y)
-    weights = AttentionWeights(heads, name=f"{name}_attention_weights")(qkv)
-    weights = layers.Dropout(attention_dropout, name=f"{name}_attention_dropout")(weights)
-    y = AttentionMix(name=f"{name}_attention_mix")(weights, qkv)
-    y = layers.Dense(dimension, name=f"{name}_projection")(y)
-    y = layers.Dropout(dropout, name=f"{name}_projection_dropout")(y)
-    x = layers.Add(name=f"{name}_attention")([x, y])
-
+    x = attention_block(
+        x,
+        name,
+        heads,
+        key_dimension,
+        dropout,
+        attention_dropout,
+        qkv_bias,
+        qkv_start=kernel_start,
+        projection_start=kernel_start,
+    )
     y = layers.LayerNormalization(epsilon=1e-6, name=f"{name}_norm2")(x)
-    x = y if normalised_residual else x
-    y = layers.Dense(mlp_width, activation="gelu", name=f"{name}_mlp1")(y)
+    y = layers.Dense(
+        mlp_width, activation="gelu", kernel_initializer=kernel_start(), name=f"{name}_mlp1"
+    )(y)
     y = layers.Dropout(dropout, name=f"{name}_mlp1_dropout")(y)
-    y = layers.Dense(dimension, name=f"{name}_mlp2")(y)
+    y = layers.Dense(x.shape[-1], kernel_initializer=kernel_start(), name=f"{name}_mlp2")(y)
     y = layers.Dropout(dropout, name=f"{name}_mlp2_dropout")(y)
     return layers.Add(name=f"{name}_mlp")([x, y])
 
@@ -237,9 +290,28 @@ def encoder(x, depth: int, name: str = "block", **settings):
     return x
 
 
-def patch_tokens(x, patch: int, dimension: int, use_bias: bool = True):
-    """Images (N, H, W, C) -> one token per patch x patch square, (N, T, D), in reading order."""
-    x = keras.layers.Conv2D(dimension, patch, strides=patch, use_bias=use_bias, name="patches")(x)
+def patch_tokens(x, patch: int, dimension: int, use_bias: bool = True, **initializers):
+    """Images (N, H, W, C) -> one token per patch x patch square, (N, T, D), in reading order.
+
+    `initializers` are the convolution's: `kernel_initializer`, `bias_initializer`.
+    """
+    x = keras.layers.Conv2D(
+        dimension, patch, strides=patch, use_bias=use_bias, name="patches", **initializers
+    )(x)
+    return flatten_map(x)
+
+
+def conv_tokens(x, widths: tuple[int, ...]):
+    """CCT's tokenizer (Hassani et al. 2021, section 3.3): (N, H, W, C) -> tokens (N, T, D).
+
+    Each width is a 3x3 convolution without bias, ReLU, and 3x3 max-pooling that halves the map;
+    the last is D.
+    """
+    for i, filters in enumerate(widths, start=1):
+        x = keras.layers.Conv2D(
+            filters, 3, padding="same", use_bias=False, activation="relu", name=f"conv{i}"
+        )(x)
+        x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name=f"pool{i}")(x)
     return flatten_map(x)
 
 

@@ -1,7 +1,16 @@
 """Vision Transformers (Dosovitskiy et al. 2021): tokens of pixels, then a transformer encoder."""
 
+import math
+
 from helpers.backend import keras
-from helpers.models.layers import ClassToken, PositionEmbedding, encoder, patch_tokens
+from helpers.models.layers import (
+    KERAS_DEFAULT,
+    ClassToken,
+    PositionEmbedding,
+    SequencePooling,
+    encoder,
+    patch_tokens,
+)
 
 layers = keras.layers
 
@@ -12,29 +21,26 @@ def vit(classes: int) -> keras.Model:
     Its encoder is that of `cct`, the hybrid, but for the width of the MLP (256 instead of 128),
     which makes up for the parameters of the hybrid's convolutional tokenizer.
     """
-    inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)
-    x = patch_tokens(x, patch=4, dimension=128)
-    x = PositionEmbedding(name="positions")(x)
-    x = encoder(
-        x,
-        depth=2,
-        heads=2,
-        key_dimension=64,
-        mlp_width=256,
-        dropout=0.0,
-        attention_dropout=0.1,
-        qkv_bias=False,
-    )
-    x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
+    inputs, x = scaled_pixels()
+    x = small_encoder(patch_tokens(x, patch=4, dimension=128), mlp_width=256)
     x = layers.GlobalAveragePooling1D(name="pooled_tokens")(x)
     return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name="vit")
 
 
+def vit_seqpool(classes: int) -> keras.Model:
+    """`vit` with one of the two things that make it a CCT: its sequence pooling.
+
+    The other is the convolutional tokenizer, alone in `vit_stem`.
+    """
+    inputs, x = scaled_pixels()
+    x = small_encoder(patch_tokens(x, patch=4, dimension=128), mlp_width=256)
+    x = SequencePooling(name="pooled_tokens")(x)
+    return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name="vit_seqpool")
+
+
 def vit_lite(classes: int) -> keras.Model:
     """ViT-Lite-7/4 (Hassani et al. 2021, table 1): patch 4, dimension 256, 7 layers of 4 heads."""
-    inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)
+    inputs, x = scaled_pixels()
     x = patch_tokens(x, patch=4, dimension=256, use_bias=False)
     x = ClassToken(name="class_token")(x)
     x = PositionEmbedding(name="positions")(x)
@@ -51,28 +57,89 @@ def vit_lite(classes: int) -> keras.Model:
     return keras.Model(inputs, _class_token_logits(x, classes), name="vit_lite")
 
 
-def vit_128(classes: int) -> keras.Model:
-    """The earlier study's ViT: images enlarged to 128 x 128, patch 16, dimension 768, 6 layers."""
-    inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
-    x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)
+def vit_128(classes: int, dropout_everywhere: bool = False) -> keras.Model:
+    """The earlier study's ViT: images enlarged to 128 x 128, patch 16, dimension 768, 6 layers.
+
+    It is the `VisionTransformer` of timm 1.0 with `drop_rate=0.1`: dropout before the last layer
+    alone, and timm's first weights.
+
+    Args:
+        classes: number of logits.
+        dropout_everywhere: dropout of 0.1 after the positions, on the attention and after both
+            dense layers of each half of a block, but not before the last layer; first weights are
+            Keras's, of tokens and positions truncated normals of scale 0.02.  This is what this
+            study trained before it had the authors' code.
+    """
+    if dropout_everywhere:
+        rate, head_rate, start = 0.1, 0.0, KERAS_DEFAULT
+        of_patches, of_positions, of_token = {}, None, None
+    else:
+        rate, head_rate, start = 0.0, 0.1, _timm_normal
+        of_patches, of_positions = _pytorch_convolution(fan_in=16 * 16 * 3), _timm_normal()
+        of_token = keras.initializers.RandomNormal(stddev=1e-6)
+
+    inputs, x = scaled_pixels()
     x = layers.UpSampling2D(4, interpolation="bilinear", name="enlarge")(x)
-    x = patch_tokens(x, patch=16, dimension=768)
-    x = ClassToken(name="class_token")(x)
-    x = PositionEmbedding(name="positions")(x)
-    x = layers.Dropout(0.1, name="dropout")(x)
+    x = patch_tokens(x, patch=16, dimension=768, **of_patches)
+    x = ClassToken(of_token, name="class_token")(x)
+    x = PositionEmbedding(initializer=of_positions, name="positions")(x)
+    x = layers.Dropout(rate, name="dropout")(x)
     x = encoder(
         x,
         depth=6,
         heads=12,
         key_dimension=64,
         mlp_width=3072,
-        dropout=0.1,
-        attention_dropout=0.1,
+        dropout=rate,
+        attention_dropout=rate,
         qkv_bias=True,
+        kernel_start=start,
     )
-    return keras.Model(inputs, _class_token_logits(x, classes), name="vit_128")
+    return keras.Model(inputs, _class_token_logits(x, classes, head_rate, start), name="vit_128")
 
 
-def _class_token_logits(x, classes):
+def scaled_pixels():
+    """The input of uint8 pixels (N, 32, 32, 3), and the same scaled to [-1, 1]."""
+    inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
+    return inputs, layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)
+
+
+def small_encoder(tokens, mlp_width: int):
+    """The encoder of `vit`, `cct` and what lies between them: (N, T, 128) -> (N, T, 128).
+
+    Learned positions, 2 layers of 2 heads, a last norm.
+    """
+    x = PositionEmbedding(name="positions")(tokens)
+    x = encoder(
+        x,
+        depth=2,
+        heads=2,
+        key_dimension=64,
+        mlp_width=mlp_width,
+        dropout=0.0,
+        attention_dropout=0.1,
+        qkv_bias=False,
+    )
+    return layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
+
+
+def _class_token_logits(x, classes, dropout=0.0, start=KERAS_DEFAULT):
     x = layers.LayerNormalization(epsilon=1e-6, name="norm")(x)
-    return layers.Dense(classes, name="logits")(x[:, 0])
+    x = x[:, 0]
+    if dropout:
+        x = layers.Dropout(dropout, name="head_dropout")(x)
+    return layers.Dense(classes, kernel_initializer=start(), name="logits")(x)
+
+
+def _timm_normal():
+    # timm cuts its truncated normal at -2 and 2, a hundred deviations off: it is a normal.
+    return keras.initializers.RandomNormal(stddev=0.02)
+
+
+def _pytorch_convolution(fan_in):
+    """PyTorch's first weights of a convolution: kernel and bias uniform within 1 / sqrt(fan_in)."""
+    limit = 1 / math.sqrt(fan_in)
+    return {
+        "kernel_initializer": keras.initializers.RandomUniform(-limit, limit),
+        "bias_initializer": keras.initializers.RandomUniform(-limit, limit),
+    }

@@ -29,12 +29,15 @@ MODELS = {
     "resnet18": _Look("ResNet-18", "#0A2A5E", "o"),
     "fast_cnn": _Look("Fast CNN", "#7200CC", "o"),
     "vit": _Look("ViT", "#D55E00", "s"),
+    "vit_seqpool": _Look("ViT, sequence pooling", "#B86038", "s"),
     "vit_lite": _Look("ViT-Lite-7/4", "#F0A500", "s"),
     "vit_128": _Look("ViT at 128 px", "#7F2A00", "s"),
     "hybrid_token": _Look("CNN-token hybrid", "#009E73", "D"),
     "hybrid_dual": _Look("Dual-branch hybrid", "#CC79A7", "D"),
     "fast_hybrid": _Look("Fast hybrid", "#96C369", "D"),
+    "vit_stem": _Look("ViT, CCT's tokenizer", "#904878", "D"),
     "cct": _Look("CCT-2/3x2", "#005C42", "D"),
+    "cct_7": _Look("CCT-7/3x1", "#00E8A0", "D"),
 }
 
 # For what is no model, Tol's muted colours, none of them a model's; those faint on white come last.

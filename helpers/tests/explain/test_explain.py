@@ -22,13 +22,16 @@ DEFAULT_LAYERS = {
     "resnet20": "stage3_block3_relu2",
     "fast_cnn": "group3_norm2_gelu",
     "vit": "norm",
+    "vit_seqpool": "norm",
     "vit_lite": "block7_norm1",
     "hybrid_token": "conv3",
     "hybrid_dual": "conv4_relu",
+    "vit_stem": "norm",
     "cct": "norm",
+    "cct_7": "norm",
     "fast_hybrid": "norm",
 }
-GRIDS = {"fast_cnn": (3, 3), "fast_hybrid": (7, 7)}  # of the others, (8, 8)
+GRIDS = {"fast_cnn": (3, 3), "fast_hybrid": (7, 7), "cct_7": (16, 16)}  # of the others, (8, 8)
 IMAGES = np.zeros((2, 4, 4, 3), np.uint8)
 TOO_LARGE_TO_BUILD = {"resnet18", "vit_128"}
 

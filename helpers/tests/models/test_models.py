@@ -19,11 +19,14 @@ SIZES = {  # trainable parameters, all parameters with batch norm's statistics, 
     "fast_cnn": (1_971_328, 1_973_920, 118_147_360),
     "fast_hybrid": (1_857_163, 1_858_731, 137_801_504),
     "vit": (280_202, 280_202, 19_268_864),
+    "vit_seqpool": (280_331, 280_331, 19_285_248),
     "vit_lite": (3_716_618, 3_716_618, 254_482_432),
     "vit_128": (43_177_738, 43_177_738, 2_837_070_336),
     "hybrid_token": (193_098, 193_098, 11_404_544),
     "hybrid_dual": (1_046_730, 1_047_690, 102_782_464),
+    "vit_stem": (349_386, 349_386, 39_519_488),
     "cct": (283_723, 283_723, 35_341_568),
+    "cct_7": (3_760_139, 3_760_139, 1_181_616_640),
 }
 ZERO_TO_ONE = {"cnn_baseline", "hybrid_token", "hybrid_dual"}
 
@@ -72,16 +75,20 @@ def test_parameters_and_macs(name):
 
 
 def test_dual_hybrid_for_100_classes_is_the_published_one():
-    model = build("hybrid_dual", 100)
+    model = build("hybrid_dual", 100, as_published=True)
     assert model.count_params() == 1_070_820
     convolutions = [layer for layer in model.layers if layer.name.startswith("conv")]
     assert models.macs(keras.Model(model.input, convolutions[-1].output)) == 57_507_840
 
 
-def test_cct_without_attention_products_has_the_published_33_million_macs():
-    tokens, dimension, blocks = 64, 128, 2
+@pytest.mark.parametrize(
+    ("name", "tokens", "dimension", "blocks", "macs"),
+    [("cct", 64, 128, 2, 33_244_416), ("cct_7", 256, 256, 7, 946_735_616)],
+)
+def test_ccts_have_the_published_macs(name, tokens, dimension, blocks, macs):
+    """0.033 and 0.947 billion, which leave out the products of attention."""
     products = blocks * 2 * tokens**2 * dimension
-    assert models.macs(built("cct")) - products == 33_244_416
+    assert models.macs(built(name)) - products == macs
 
 
 @pytest.mark.parametrize("name", SIZES)
@@ -234,6 +241,7 @@ def test_attention_is_what_keras_computes_fused():
     [
         ("vit", 2, (2, 2, 64, 64)),
         ("cct", 2, (2, 2, 64, 64)),
+        ("cct_7", 7, (2, 4, 256, 256)),
         ("hybrid_dual", 6, (2, 4, 65, 65)),
         ("vit_lite", 7, (2, 4, 65, 65)),
     ],
@@ -326,21 +334,38 @@ def test_token_hybrid_is_the_baseline_and_one_branch():
     assert sorted(hybrid) == sorted(baseline + branch)
 
 
-def test_cct_has_the_vit_s_encoder_but_for_the_mlp_width():
-    def encoder(name):
-        return {
-            layer.name: layer.get_config()
-            for layer in built(name).layers
-            if layer.name.startswith("block")
-        }
+def blocks_of(name):
+    """Configurations of a model's transformer blocks, by layer."""
+    return {
+        layer.name: layer.get_config()
+        for layer in built(name).layers
+        if layer.name.startswith("block")
+    }
 
-    vit, cct = encoder("vit"), encoder("cct")
+
+def test_cct_has_the_vit_s_encoder_but_for_the_mlp_width():
+    vit, cct = blocks_of("vit"), blocks_of("cct")
     for block in (1, 2):
         assert vit[f"block{block}_mlp1"].pop("units") == 256
         assert cct[f"block{block}_mlp1"].pop("units") == 128
     assert cct == vit
     qkv = "block1_qkv"
     assert built("cct").get_layer(qkv).kernel.shape == built("vit").get_layer(qkv).kernel.shape
+
+
+def test_between_vit_and_cct_one_thing_changes_at_a_time():
+    def around_the_encoder(name):
+        outside = [layer for layer in built(name).layers if not layer.name.startswith("block")]
+        kinds = [(layer.name, type(layer).__name__) for layer in outside]
+        at = kinds.index(("positions", "PositionEmbedding"))
+        return kinds[:at], kinds[at:]
+
+    vit, cct = around_the_encoder("vit"), around_the_encoder("cct")
+    assert around_the_encoder("vit_stem") == (cct[0], vit[1])
+    assert around_the_encoder("vit_seqpool") == (vit[0], cct[1])
+    assert blocks_of("vit_stem") == blocks_of("vit_seqpool") == blocks_of("vit")
+    kernels = [built(name).get_layer("conv2").kernel.shape for name in ("vit_stem", "cct")]
+    assert kernels[0] == kernels[1] == (3, 3, 64, 128)
 
 
 @pytest.mark.parametrize(("l1", "l2"), [(0.0, 0.0), (0.01, 0.0), (0.0, 0.02), (0.01, 0.02)])
@@ -360,14 +385,13 @@ def test_dual_hybrid_penalises_its_convolutions():
     assert float(sum(map(numpy, model.losses))) == pytest.approx(expected, rel=1e-4)
 
 
-@pytest.mark.parametrize("normalised_residual", [False, True])
-def test_dual_hybrid_has_the_second_residual_of_either(normalised_residual, images):
-    model = build("hybrid_dual", normalised_residual=normalised_residual)
-    assert model.count_params() == build("hybrid_dual").count_params()
+@pytest.mark.parametrize("as_published", [False, True])
+def test_dual_hybrid_has_the_second_residual_of_either(as_published, images):
+    model = build("hybrid_dual", as_published=as_published)
     names = ("block2_attention", "block2_norm2", "block2_mlp2", "block2_mlp")
     parts = keras.Model(model.input, [model.get_layer(name).output for name in names])
     stream, normalised, added, total = parts.predict(images[:2], verbose=0)
-    residual, other = (normalised, stream) if normalised_residual else (stream, normalised)
+    residual, other = (normalised, stream) if as_published else (stream, normalised)
     assert total == pytest.approx(residual + added, abs=1e-5)
     assert np.abs(total - other - added).max() > 0.1
 
