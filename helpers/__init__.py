@@ -1,4 +1,4 @@
-"""Make the import order of TensorFlow, PyTorch and triton safe; choose Keras's backend and oneDNN.
+"""Make imports and streams safe, choose Keras's backend and oneDNN, say whose `helpers` this is.
 
 PyTorch's compiler, triton, aborts the process if TensorFlow was loaded before it: both carry
 LLVM and register the same command-line options.  Loaded first, triton gets along with
@@ -12,7 +12,13 @@ import importlib.util
 import os
 import sys
 
-os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+from helpers import config, streams
+
+streams.open_closed()
+config.say_whose()
+
+if not os.environ.get("KERAS_BACKEND"):  # empty is unset
+    os.environ["KERAS_BACKEND"] = "tensorflow"
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 

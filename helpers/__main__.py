@@ -1,23 +1,52 @@
-"""The study's command line: python -m helpers --help."""
+"""The study's command line: python -m helpers --help, or cifar-study --help."""
 
 import argparse
 import os
-import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from helpers import experiments
+from helpers import config, experiments, streams
+from helpers.commands import side_by_side, stopping
 from helpers.experiments import recipes
 from helpers.records import provenance, runs
 
-# What bad input, a missing file or network, and a training that diverges raise.
-EXPECTED = (ValueError, RuntimeError, OSError, ArithmeticError)
+# What bad input, a missing file or network, a training that diverges and an unknown backend raise.
+EXPECTED = (ValueError, RuntimeError, OSError, ArithmeticError, config.BackendError)
+
+SCRIPT = "cifar-study"  # as pyproject.toml names it
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; expected errors are printed in one line, and give exit status 1."""
-    parser = argparse.ArgumentParser(prog="python -m helpers", description=__doc__)
+    """Run one command; expected errors are printed in one line, and give exit status 1.
+
+    A signal stops it with the status that shells expect; a reader of standard output who goes away
+    (`| head`) ends it quietly.
+    """
+    again = ""
+    streams.spell_out()
+    try:
+        with stopping.stoppable():
+            try:
+                options = _parser().parse_args(arguments)
+                if options.run in (train, search):
+                    again = "; the same command goes on from the last epoch"
+                config.require_checkout()
+                return options.run(options) or 0
+            finally:
+                streams.flush()
+    except KeyboardInterrupt as stop:
+        return _stopped(again, getattr(stop, "status", 130))
+    except BrokenPipeError:
+        return _stopped(again, 141) if again else 0
+    except EXPECTED as error:
+        return _say(error)
+
+
+def _parser():
+    named = Path(sys.argv[0]).stem == SCRIPT
+    parser = argparse.ArgumentParser(
+        prog=SCRIPT if named else "python -m helpers", description=__doc__
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("list", help="what is recorded, and what is missing")
@@ -79,19 +108,7 @@ def main(arguments: list[str] | None = None) -> int:
     command = commands.add_parser("faithfulness", help="test the explanations of recorded models")
     command.set_defaults(run=faithfulness)
 
-    options = parser.parse_args(arguments)
-    try:
-        return options.run(options) or 0
-    except KeyboardInterrupt:
-        again = (
-            "; the same command goes on from the last epoch"
-            if options.run in (train, search)
-            else ""
-        )
-        print("stopped" + again, file=sys.stderr)
-        return 130
-    except EXPECTED as error:
-        return _say(error)
+    return parser
 
 
 def list_experiments(options) -> None:
@@ -131,7 +148,7 @@ def train(options) -> int:
         _report(training.train(experiment, seed))
 
     commands = [["train", experiment.name, "--seeds", str(seed)] for experiment, seed in todo]
-    return _side_by_side(one, todo, commands, options.jobs)
+    return _all_of(one, todo, commands, options.jobs)
 
 
 def search(options) -> int:
@@ -155,14 +172,11 @@ def search(options) -> int:
         print(f"{model} trial {trial}: recorded, {result}", flush=True)
 
     commands = [["search", model, "--trials", str(trial)] for model, trial in todo]
-    return _side_by_side(one, todo, commands, options.jobs)
+    return _all_of(one, todo, commands, options.jobs)
 
 
-def _side_by_side(one, todo, commands, jobs) -> int:
-    """Do `one(*item)` for each item to do, or, where several go on at a time, its command.
-
-    Each command gets a process of its own with its share of the cores.
-    """
+def _all_of(one, todo, commands, jobs) -> int:
+    """Do `one(*item)` for each item to do, or, where several go on at a time, its command."""
     if jobs < 1:
         raise ValueError(f"--jobs is {jobs}: at least one run has to go on at a time")
     if len(todo) <= 1 or jobs == 1:
@@ -173,31 +187,7 @@ def _side_by_side(one, todo, commands, jobs) -> int:
             except EXPECTED as error:  # the others are done all the same
                 status = _say(f"{' '.join(command)}: {error}")
         return status
-    jobs = min(jobs, len(todo))  # so that few runs share all cores
-    with ThreadPoolExecutor(jobs) as pool:
-        # abs: a process that was killed ends with the signal's number, negative.
-        return max(map(abs, pool.map(lambda command: _apart(command, jobs), commands)))
-
-
-def _apart(command, jobs) -> int:
-    """One of this module's commands in a process of its own, and its exit status."""
-    threads = str(max(1, provenance.cores() // jobs))
-    limits = dict.fromkeys(
-        ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), threads
-    )
-    # A pipe, so that each run prints lines instead of a bar of its own.
-    process = subprocess.Popen(
-        [sys.executable, "-m", "helpers", *command],
-        env=os.environ | limits,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    for line in process.stdout:
-        print(line, end="", flush=True)
-    status = process.wait()
-    if status < 0:  # as where memory runs out
-        _say(f"{' '.join(command)}: ended by signal {-status}")
-    return status
+    return side_by_side.run(commands, jobs)
 
 
 def evaluate(options) -> None:
@@ -271,6 +261,13 @@ def _recorded(name, seed=0):
     """The run of that name, which must be an experiment's, and seed."""
     experiments.find(name)
     return runs.read(name, seed)
+
+
+def _stopped(again, status) -> int:
+    """Say that the command was stopped, unless its parent does; gives the exit status."""
+    if config.PART not in os.environ:
+        print("stopped" + again, file=sys.stderr)
+    return status
 
 
 def _say(error) -> int:

@@ -11,6 +11,8 @@ import sys
 import tempfile
 from contextlib import contextmanager
 
+from helpers import config
+
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # of glibc's malloc.h
 
 
@@ -42,7 +44,7 @@ def _quiet():
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:  # not where the user interrupts it
             held.seek(0)
             os.write(saved, held.read())
             raise
@@ -52,6 +54,7 @@ def _quiet():
 
 
 _keep_memory()
+_CHOSEN = config.backend()
 with _quiet():
     import keras
 
@@ -63,10 +66,10 @@ with _quiet():
 # Python's part of TensorFlow warns of retracing where several models predict one after another.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
-if keras.backend.backend() != os.environ["KERAS_BACKEND"]:
-    raise ImportError(
-        f"Keras already runs on {keras.backend.backend()}, but KERAS_BACKEND is "
-        f"{os.environ['KERAS_BACKEND']}: restart Python and set KERAS_BACKEND before it starts"
+if keras.backend.backend() != _CHOSEN:
+    raise config.BackendError(
+        f"Keras already runs on {keras.backend.backend()}, but KERAS_BACKEND is {_CHOSEN}: restart "
+        "Python and set KERAS_BACKEND before it starts"
     )
 
 

@@ -85,10 +85,7 @@ def fresh_python():
     """
 
     def run(code: str, *arguments, check: bool = True, **environment):
-        merged = os.environ | {key: value for key, value in environment.items() if value}
-        for key, value in environment.items():
-            if value is None:
-                merged.pop(key, None)
+        merged = {k: v for k, v in (os.environ | environment).items() if v is not None}
         result = subprocess.run(
             [sys.executable, "-c", code, *map(str, arguments)],
             capture_output=True,

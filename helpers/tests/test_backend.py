@@ -4,10 +4,11 @@ import importlib
 import importlib.util
 import os
 import platform
+import sys
 
 import pytest
 
-from helpers import backend
+from helpers import backend, config
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="triton, which clashes, is not installed"
@@ -111,9 +112,43 @@ import torchvision, tensorflow
 
 def test_another_backend_asks_for_a_restart(monkeypatch):
     here = backend.keras.backend.backend()
-    monkeypatch.setenv("KERAS_BACKEND", "another")
+    monkeypatch.setenv("KERAS_BACKEND", "torch" if here == "tensorflow" else "tensorflow")
     with pytest.raises(ImportError, match=f"already runs on {here}.*restart Python"):
         importlib.reload(backend)
+
+
+def test_an_empty_backend_is_unset(fresh_python):
+    code = "import helpers, os; print(os.environ['KERAS_BACKEND'])"
+    assert fresh_python(code, KERAS_BACKEND="").stdout == "tensorflow\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("pytorch", "KERAS_BACKEND is 'pytorch': choose from tensorflow, torch, jax"),
+        ("Torch", "KERAS_BACKEND is 'Torch': choose from"),
+        ("jax", "KERAS_BACKEND is jax, which is not installed: run pip install jax"),
+    ],
+)
+def test_a_backend_that_is_not_to_be_had_says_what_to_do(monkeypatch, name, text):
+    monkeypatch.setenv("KERAS_BACKEND", name)
+    monkeypatch.delitem(sys.modules, "jax", raising=False)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(config.BackendError, match=text):
+        config.backend()
+
+
+def test_commands_say_it_in_one_line(fresh_python):
+    code = """
+import sys
+from helpers.__main__ import main
+sys.exit(main(["export", "cifar10/vit/short", "vit.keras"]))
+"""
+    result = fresh_python(code, check=False, KERAS_BACKEND="pytorch")
+    assert result.returncode == 1
+    assert result.stderr == (
+        "error: KERAS_BACKEND is 'pytorch': choose from tensorflow, torch, jax\n"
+    )
 
 
 def test_chatter_is_held_back_unless_the_import_fails(capfd):

@@ -12,6 +12,7 @@ import tiny
 from helpers import __main__ as command_line
 from helpers import backend, config, data, experiments, training
 from helpers.backend import keras
+from helpers.commands import side_by_side
 from helpers.experiments import table
 from helpers.records import runs
 from helpers.training import search
@@ -156,7 +157,7 @@ def children(empty_study, monkeypatch):
             started.append((command, env))
             return popen([sys.executable, "-c", code, command[-1]], env=env, **settings)
 
-        monkeypatch.setattr(command_line.subprocess, "Popen", child)
+        monkeypatch.setattr(side_by_side.subprocess, "Popen", child)
         return started
 
     return start
@@ -167,7 +168,7 @@ def test_jobs_run_side_by_side_and_relay_their_lines(children, capsys):
     assert main("train", NAME, "--seeds", 0, 1, 2, "--jobs", 2) == 0
     lines = capsys.readouterr().out.splitlines()
     assert sorted(lines) == ["done"] * 3 + [f"run {seed} epoch 1" for seed in range(3)]
-    commands = sorted(command[1:] for command, _ in started)
+    commands = sorted(command[2:] for command, _ in started)
     assert commands == [["-m", "helpers", "train", NAME, "--seeds", str(k)] for k in range(3)]
 
 
@@ -178,7 +179,7 @@ def test_search_runs_the_trials_that_are_missing(children, monkeypatch, tmp_path
     done.write_text("{}")
     started = children("")
     assert main("search", "vit", "cct", "--trials", 0, 1, "--jobs", 2) == 0
-    commands = sorted(command[3:] for command, _ in started)
+    commands = sorted(command[4:] for command, _ in started)
     assert commands == [
         ["search", model, "--trials", trial]
         for model, trial in (("cct", "0"), ("cct", "1"), ("vit", "0"))
@@ -262,9 +263,25 @@ def test_one_failed_run_stops_no_other(empty_study, capsys, monkeypatch):
     assert f"error: train {NAME} --seeds 1: loss became nan" in capsys.readouterr().err
 
 
+def test_children_find_the_helpers_of_a_script(tmp_path, fresh_python):
+    (tmp_path / "helpers.py").write_text("print('not the study')")
+    code = f"""
+import os, sys
+os.chdir({str(tmp_path)!r})
+sys.path.insert(0, {str(config.ROOT)!r})
+from helpers import config
+from helpers.commands import side_by_side
+print(side_by_side.run([["list", "cifar10/vit/short"]] * 2, 2))
+"""
+    *lines, status = fresh_python(code, PYTHONPATH=None).stdout.splitlines()
+    assert status == "0"
+    assert [line.split()[0] for line in lines] == ["cifar10/vit/short"] * 2
+
+
 @pytest.mark.parametrize(
     ("end", "text"),
     [
+        ("sys.exit(143)", f"train {NAME} --seeds 1: ended by signal 15"),
         ("sys.exit(1)", ""),
         ("os.kill(os.getpid(), 9)", f"train {NAME} --seeds 1: ended by signal 9"),
     ],

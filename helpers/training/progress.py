@@ -1,5 +1,7 @@
 """One line that says how training goes: in a terminal, in a notebook, in a log."""
 
+import os
+import shutil
 import sys
 
 from tqdm import tqdm
@@ -16,22 +18,28 @@ class Progress(keras.callbacks.Callback):
         self.done = 0
 
     def on_train_begin(self, logs=None):
-        self.line = _NotebookLine() if _in_notebook() else sys.stdout
         self.bar = None
-        if _in_notebook() or sys.stdout.isatty():
-            self.bar = tqdm(
-                desc=self.title,
-                total=self.epochs,
-                initial=self.done,
-                unit="epoch",
-                file=self.line,
-                ncols=110,
-                bar_format="{desc} {bar:16} {n_fmt}/{total_fmt} epochs [{elapsed}{postfix}]",
-            )
+        if _in_notebook():
+            layout = "{desc} {bar:16} {n_fmt}/{total_fmt} epochs [{elapsed}{postfix}]"
+            self.bar = self._bar(layout, file=_NotebookLine())
+        elif _in_terminal():
+            # A line that wraps could not be replaced by the next one: the title has its own.
+            print(self.title)
+            self.bar = self._bar(_layout(), file=sys.stdout, dynamic_ncols=True)
+
+    def _bar(self, layout, **settings):
+        return tqdm(
+            desc=self.title,
+            total=self.epochs,
+            initial=self.done,
+            unit="epoch",
+            bar_format=layout,
+            **settings,
+        )
 
     def on_epoch_end(self, epoch, logs=None):
         self.done = epoch + 1
-        scores = {key: f"{logs[key]:.3f}" for key in ("loss", "accuracy", "val_accuracy")}
+        scores = {key: f"{logs[key]:.3f}" for key in ("val_accuracy", "accuracy", "loss")}
         if self.bar is None:
             text = " ".join(f"{key} {value}" for key, value in scores.items())
             print(f"{self.title}: epoch {self.done}/{self.epochs} {text}", flush=True)
@@ -64,6 +72,16 @@ class _NotebookLine:
 
     def flush(self):
         pass
+
+
+def _layout() -> str:
+    """Of a terminal's line: what is cut off where it is narrow comes last."""
+    line = "{n_fmt}/{total_fmt} epochs [{elapsed}{postfix}]"
+    return "{bar:10} " + line if shutil.get_terminal_size().columns >= 80 else line
+
+
+def _in_terminal() -> bool:
+    return sys.stdout.isatty() and os.environ.get("TERM") != "dumb"  # which can't go back
 
 
 def _in_notebook() -> bool:
