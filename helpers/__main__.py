@@ -184,6 +184,8 @@ def _all_of(one, todo, commands, jobs) -> int:
         for item, command in zip(todo, commands, strict=True):
             try:
                 one(*item)
+            except BrokenPipeError:  # nobody reads on
+                raise
             except EXPECTED as error:  # the others are done all the same
                 status = _say(f"{' '.join(command)}: {error}")
         return status

@@ -103,7 +103,7 @@ import torchvision, tensorflow
     result = fresh_python(code, KERAS_BACKEND="torch", TF_CPP_MIN_LOG_LEVEL=None)
     *epochs, backend = result.stdout.splitlines()
     assert backend == "torch"
-    assert [line.split(" loss")[0] for line in epochs] == [
+    assert [line.split(" val_accuracy")[0] for line in epochs] == [
         "training: epoch 1/2",
         "training: epoch 2/2",
     ]

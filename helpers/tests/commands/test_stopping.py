@@ -20,8 +20,8 @@ from pathlib import Path
 from helpers import __main__ as command_line, config
 
 def train(experiment, seed):
-    print("begun", seed, flush=True)
     try:
+        print("begun", seed, flush=True)
         time.sleep(60)
     finally:
         (config.RUNS / f"left in order {seed}").touch()
