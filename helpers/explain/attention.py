@@ -90,7 +90,7 @@ def attention_rollout(
         return [reader.read(rollout, found[reader.blocks :])]
 
     (maps,) = in_batches(coarse, images)
-    return enlarged_without_dead(maps, np.ones(len(maps), bool), images.shape[1:3])
+    return enlarged_without_dead(maps, np.ones(len(maps), bool), images.shape[1:3], reader.centres)
 
 
 def gradient_weighted_attention(
@@ -127,7 +127,7 @@ def gradient_weighted_attention(
 
     maps, alive = in_batches(coarse, images, labels)
     require_gradient(alive, "the attention weights")
-    return enlarged_without_dead(maps, alive, images.shape[1:3])
+    return enlarged_without_dead(maps, alive, images.shape[1:3], reader.centres)
 
 
 class _Reader:
@@ -144,6 +144,7 @@ class _Reader:
                 "attention_weights instead"
             )
         self.grid, self.poolings, self.blocks = grid, poolings, len(layers)
+        self.centres = places.centres_of(model, layers[-1].input)
         self.identity = np.eye(tokens, dtype=np.float32)
         # What attention weights, block by block, and what sequence pooling reads.
         self.tensors = [layer.output for layer in layers] + [layer.input for layer in poolings]

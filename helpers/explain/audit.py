@@ -111,18 +111,19 @@ def subject_of(run: runs.Run, count: int | None = None) -> Subject:
     )
 
 
-def maps_of(subject: Subject) -> dict[str, tuple[np.ndarray, tuple[int, int]]]:
+def maps_of(subject: Subject) -> dict[str, tuple[np.ndarray, places.Centres]]:
     """By method: maps (N, 32, 32) of the predicted classes, and the grid that they are made on."""
     model, images, labels = subject.model, subject.images, subject.labels
     other = OTHER_LAYERS[subject.name]
     attention = places.attention_layers(model)
     methods = explain.methods(model)
-    grids = dict.fromkeys(methods, places.grid_size(model)) | {
-        "SmoothGrad": images.shape[1:3],
-        "Occlusion": (8, 8),  # squares start at every fourth pixel
+    shape = images.shape[1:3]
+    grids = dict.fromkeys(methods, places.centres(model)) | {
+        "SmoothGrad": places.even_centres(shape, shape),
+        "Occlusion": places.even_centres((8, 8), shape),  # squares start at every fourth pixel
     }
     if attention:
-        tokens = places.grid(model, attention[-1].input)[:2]
+        tokens = places.centres_of(model, attention[-1].input)
         grids |= dict.fromkeys(explain.OF_ATTENTION, tokens)
     found = {
         name: (explain.maps_or_dead(method, model, images, labels), grids[name])
@@ -131,7 +132,7 @@ def maps_of(subject: Subject) -> dict[str, tuple[np.ndarray, tuple[int, int]]]:
     finer = partial(explain.grad_cam, layer=other)
     found[OTHER_LAYER] = (
         explain.maps_or_dead(finer, model, images, labels),
-        places.grid_size(model, other),
+        places.centres(model, other),
     )
     return found
 
@@ -156,7 +157,7 @@ def faithfulness_of(subject: Subject) -> tuple[list[dict], list[dict]]:
     everywhere = np.ones(len(subject.images), bool)
     shape, count = subject.images.shape[1:3], len(subject.images)
     references = {
-        grid: explain.random_maps(count, shape, SEED, grid)
+        grid: explain.random_maps(count, shape, SEED, _size(grid), grid)
         for grid in dict.fromkeys(grid for _, grid in maps.values())
     } | {"centre": np.broadcast_to(explain.centre_gaussian(shape), (count, *shape))}
     of_reference = {key: _scored(subject, values, everywhere) for key, values in references.items()}
@@ -196,10 +197,13 @@ def faithfulness_of(subject: Subject) -> tuple[list[dict], list[dict]]:
                 | dict(zip(("low", "high"), _interval(gains), strict=True))
                 | {"p": _p_value(gains)}
             )
+    titles = {}
     for key, (_, followed) in of_reference.items():
-        title = "Centre Gaussian" if key == "centre" else f"Random map, {key[0]} x {key[1]}"
-        curves += _curve_rows(subject.name, title, followed)
-    return rows, curves
+        title = "Centre Gaussian" if key == "centre" else "Random map, {} x {}".format(*_size(key))
+        if title in titles:  # the default layer's grid, the first one, has the same size
+            title += ", evenly spaced"
+        titles[title] = _curve_rows(subject.name, title, followed)
+    return rows, [row for of_title in (curves, *titles.values()) for row in of_title]
 
 
 def sanity_of(subject: Subject) -> list[dict]:
@@ -287,6 +291,11 @@ def drawn_anew(subject: Subject) -> Iterator[tuple[float, keras.Model]]:
             layer.set_weights(weights)
         done = depth
         yield depth / len(weighted), fresh
+
+
+def _size(grid):
+    """Rows and columns of a grid that is known by its centres."""
+    return tuple(map(len, grid))
 
 
 def _scored(subject, maps, alive):

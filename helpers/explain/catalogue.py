@@ -62,13 +62,19 @@ def random_maps(
     shape: tuple[int, int] = (32, 32),
     seed: int | Sequence[int] = 0,
     grid: tuple[int, int] = (8, 8),
+    centres: places.Centres | None = None,
 ) -> np.ndarray:
     """Maps (count, H, W) of uniform noise, as coarse and as enlarged as a method's own maps.
 
     `grid` is the rows and columns of the noise: the `places.grid_size` of what it is compared
-    with.
+    with.  They fill the image evenly, unless `centres` has other places for as many of them: its
+    `places.centres`.
     """
     if count < 1 or min(grid) < 1:
         raise ValueError(f"{count} maps on a grid {grid}: pass at least 1 map, row and column")
+    centres = places.even_centres(grid, shape) if centres is None else centres
+    if tuple(map(len, centres)) != tuple(grid):
+        sizes = " x ".join(str(len(side)) for side in centres)
+        raise ValueError(f"centres of {sizes} cells for a grid {grid}: pass as many as it has")
     noise = np.random.default_rng(seed).random((count, *grid), dtype=np.float32)
-    return enlarge(noise, shape)
+    return enlarge(noise, shape, centres)

@@ -1,11 +1,11 @@
 """What every method shares: checked input, batches, enlarging maps, maps without a gradient."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from scipy import ndimage
 
 from helpers.backend import keras
+from helpers.explain import fields
 
 BATCH = 50  # images at a time, so that memory does not grow with their number
 
@@ -122,10 +122,10 @@ def without_dead(maps, alive):
     return np.where(alive[:, None, None], maps, np.float32(np.nan))
 
 
-def enlarged_without_dead(maps, alive, shape):
+def enlarged_without_dead(maps, alive, shape, centres):
     maps = without_dead(maps, alive)
     # NaN would spread to its neighbours when enlarged.
-    enlarged = enlarge(np.nan_to_num(maps), shape)
+    enlarged = enlarge(np.nan_to_num(maps), shape, centres)
     enlarged[is_dead(maps)] = np.nan
     return enlarged
 
@@ -148,10 +148,19 @@ def to_numpy(tensor) -> np.ndarray:
     return keras.ops.convert_to_numpy(keras.ops.cast(tensor, "float32"))
 
 
-def enlarge(maps: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
-    """Maps (N, rows, columns) -> (N, *shape), bilinear between the centres of the cells."""
-    zoom = (1, shape[0] / maps.shape[1], shape[1] / maps.shape[2])
-    return ndimage.zoom(maps, zoom, order=1, mode="nearest", grid_mode=True)
+def enlarge(
+    maps: np.ndarray, shape: tuple[int, int], centres: tuple[Sequence[float], Sequence[float]]
+) -> np.ndarray:
+    """Maps (N, rows, columns) -> (N, *shape), bilinear between the centres of the cells.
+
+    `centres` are those of the rows and of the columns, ascending, in pixels; beyond the outermost
+    ones a map stays as it is there.
+    """
+    rows, columns = (
+        fields.between(np.arange(length), np.asarray(places))
+        for length, places in zip(shape, centres, strict=True)
+    )
+    return (rows @ maps @ columns.T).astype(maps.dtype)
 
 
 def mean_colour(images: np.ndarray) -> np.ndarray:

@@ -24,7 +24,8 @@ def grad_cam(
     """Grad-CAM (Selvaraju et al. 2017, section 3): where a layer speaks for a class.
 
     The gradient of the class's logit, averaged over the map, weighs the layer's channels; what is
-    positive in their sum is enlarged bilinearly to the input's size.
+    positive in their sum is enlarged to the input's size, bilinearly between the centres of the
+    cells' receptive fields.
 
     Args:
         model: from pixels to logits.
@@ -216,4 +217,5 @@ def _class_activation(model, images, labels, layer, relevance):
 
     maps, alive = in_batches(coarse, images, labels)
     require_gradient(alive, f"layer {target.name!r}")
-    return enlarged_without_dead(maps, alive, images.shape[1:3])
+    centres = places.centres_of(model, target.output)
+    return enlarged_without_dead(maps, alive, images.shape[1:3], centres)

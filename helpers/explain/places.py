@@ -1,9 +1,13 @@
 """Where in a model's layers the places of an image are kept: feature maps and grids of tokens."""
 
 import math
+import warnings
 from typing import NamedTuple
 
+import numpy as np
+
 from helpers.backend import keras
+from helpers.explain import fields
 from helpers.models.layers import AttentionWeights, ClassToken
 
 
@@ -13,6 +17,9 @@ class Grid(NamedTuple):
     rows: int
     columns: int
     first: int
+
+
+Centres = tuple[tuple[float, ...], tuple[float, ...]]  # of a grid's rows and columns, in pixels
 
 
 def default_layer(model: keras.Model) -> str:
@@ -51,6 +58,42 @@ def grid_size(model: keras.Model, layer: str | None = None) -> tuple[int, int]:
         ValueError: no such layer, or one without maps or tokens.
     """
     return grid(model, target(model, layer).output)[:2]
+
+
+def centres(model: keras.Model, layer: str | None = None) -> Centres:
+    """Where on the image the cells of a layer's map lie (default: `default_layer`).
+
+    The middles of their receptive fields: of the Fast CNN's 3 x 3 cells, pixels 4, 12 and 20,
+    counted from 0.
+
+    Raises:
+        ValueError: no such layer, or one without maps or tokens.
+    """
+    return centres_of(model, target(model, layer).output)
+
+
+def centres_of(model: keras.Model, tensor) -> Centres:
+    """The same, of a tensor that has a `grid`."""
+    rows, columns, first = grid(model, tensor)
+    found = fields.centres(model, tensor)
+    if found is not None:
+        # A reshaping can leave places that are in no rows and columns.
+        y, x = found.reshape(2, -1)[:, first:].reshape(2, rows, columns)
+        is_grid = (y == y[:, :1]).all() and (x == x[:1]).all()
+        y, x = y[:, 0], x[0]
+        if is_grid and (np.diff(y) > 0).all() and (np.diff(x) > 0).all():
+            return tuple(y.tolist()), tuple(x.tolist())
+    warnings.warn(
+        f"model {model.name!r} has a layer that helpers.explain.fields does not know, so that the "
+        f"{rows} x {columns} cells of a map are taken to fill the image evenly",
+        stacklevel=2,
+    )
+    return even_centres((rows, columns), model.input_shape[1:3])
+
+
+def even_centres(size: tuple[int, int], shape: tuple[int, int]) -> Centres:
+    """The centres of a grid of that size that fills an image of that shape evenly."""
+    return tuple(tuple(fields.evenly(*pair).tolist()) for pair in zip(size, shape, strict=True))
 
 
 def target(model: keras.Model, name: str | None = None) -> keras.layers.Layer:

@@ -78,6 +78,8 @@ class Whitening(layers.Layer):
     """
 
     EPSILON = 5e-4  # the paper's, so that the flattest filters do not amplify noise
+    # As of a convolution, so that explanations know which pixels are read.
+    kernel_size, strides, padding = (2, 2), (1, 1), "valid"
 
     def build(self, input_shape):
         channels = input_shape[-1]

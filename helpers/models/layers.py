@@ -20,6 +20,9 @@ class PadShortcut(keras.layers.Layer):
     (N, H, W, C) -> (N, H/2, W/2, filters): every second pixel, new channels filled with zeros.
     """
 
+    # As of a convolution, so that explanations know which pixels are read.
+    kernel_size, strides, padding = (1, 1), (2, 2), "valid"
+
     def __init__(self, filters: int, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters

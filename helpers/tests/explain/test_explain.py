@@ -11,7 +11,8 @@ import pytest
 
 from helpers import explain
 from helpers.backend import keras
-from helpers.explain import gradients, inputs, places
+from helpers.explain import gradients, places
+from helpers.explain.inputs import enlarge
 from helpers.models import BUILDERS, build
 from helpers.models.layers import ClassToken, PositionEmbedding, encoder, patch_tokens
 
@@ -32,6 +33,7 @@ DEFAULT_LAYERS = {
     "fast_hybrid": "norm",
 }
 GRIDS = {"fast_cnn": (3, 3), "fast_hybrid": (7, 7), "cct_7": (16, 16)}  # of the others, (8, 8)
+CCT_CENTRES = (range(3, 32, 4),) * 2
 IMAGES = np.zeros((2, 4, 4, 3), np.uint8)
 TOO_LARGE_TO_BUILD = {"resnet18", "vit_128"}
 
@@ -202,7 +204,7 @@ def test_the_result_does_not_depend_on_batches_or_earlier_calls(monkeypatch):
     weights = explain.attention_weights(model, images)
     smooth = explain.smooth_gradient(model, images, labels, 3)
     occluded = explain.occlusion(model, images, labels, 4, 2)
-    monkeypatch.setattr(inputs, "BATCH", 2)
+    monkeypatch.setattr("helpers.explain.inputs.BATCH", 2)
     again = explain.smooth_gradient(model, images, labels, 3)
     np.testing.assert_allclose(again, smooth, rtol=1e-3)
     again = explain.occlusion(model, images, labels, 4, 2)
@@ -530,7 +532,7 @@ def test_rollout_weighs_tokens_as_sequence_pooling_does():
     pooled = exponentials / exponentials.sum(axis=1, keepdims=True)
     expected = (pooled / 4 + 0.75 / 64).reshape(2, 8, 8)
     maps = explain.attention_rollout(model, images)
-    np.testing.assert_allclose(maps, enlarged(expected, 32), rtol=1e-3)
+    np.testing.assert_allclose(maps, enlarge(expected, (32, 32), CCT_CENTRES), rtol=1e-3)
     assert pooled.max() > 2 * pooled.min()
 
 
@@ -805,7 +807,8 @@ def test_tokens_keep_the_proportions_of_the_image(size, class_token):
     images[..., 0] = red.repeat(2, axis=1).repeat(2, axis=2)
     assert places.grid_size(model, "tokens") == (rows, columns)
     maps = explain.hires_cam(model, images, 0, "tokens")
-    expected = inputs.enlarge(red.astype(float), size) / (rows * columns + class_token)
+    expected = enlarge(red.astype(float), size, places.even_centres((rows, columns), size))
+    expected /= rows * columns + class_token
     np.testing.assert_allclose(maps, expected, rtol=1e-4)
 
 
