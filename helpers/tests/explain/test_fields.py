@@ -40,6 +40,8 @@ BY_HAND = [
     # "same" pads an even side only at its end: windows 0..2, then 0..6.
     ("cct", "pool1", tuple(range(1, 32, 2))),
     ("cct", None, tuple(range(3, 32, 4))),
+    ("vit_stem", None, tuple(range(3, 32, 4))),
+    ("cct_7", None, tuple(range(1, 32, 2))),
 ]
 
 
