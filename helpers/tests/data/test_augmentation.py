@@ -106,6 +106,15 @@ def test_contrast_scales_about_the_mean(rng):
     assert 150 <= (deviation == 20).sum() <= 260
 
 
+def test_contrast_takes_each_channel_s_own_mean(images, rng):
+    images = images[:, :8] // np.array([1, 2, 4], np.uint8)  # oblong
+    result = augmentation.random_contrast(images, 0.5, 0.5, rng)
+    mean = images.mean(axis=(1, 2), keepdims=True)
+    changed = (result != images).any(axis=(1, 2, 3))
+    assert 60 <= changed.sum() <= 140
+    np.testing.assert_array_equal(result[changed], np.rint((mean + images) / 2)[changed])
+
+
 @pytest.mark.parametrize(("value", "bound"), [(5, 0), (250, 255)])
 def test_pixels_are_clipped_not_wrapped(rng, value, bound):
     result = augmentation.random_brightness(grey(value), 0.5, rng).astype(int)
