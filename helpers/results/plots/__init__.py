@@ -28,7 +28,9 @@ from helpers.results.plots.scores import (
     confusion_matrix,
     grouped_bars,
     per_class_bars,
+    recall_heatmap,
     reliability,
+    roc_curves,
     scores_with_intervals,
 )
 from helpers.results.plots.style import colour, label, marker, png, save, use_style
@@ -55,8 +57,10 @@ __all__ = [
     "png",
     "position_similarity",
     "questions",
+    "recall_heatmap",
     "reliability",
     "reproductions",
+    "roc_curves",
     "save",
     "scores_with_intervals",
     "trials",

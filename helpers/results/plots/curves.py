@@ -11,6 +11,8 @@ from matplotlib.ticker import EngFormatter, MaxNLocator
 from helpers.results.plots.layout import add_legend, check_columns, new_figure, new_panels
 from helpers.results.plots.style import AXIS_LABELS, GREY, WIDTH, colour, colours_of, label, marker
 
+_MOST_CURVES = 8
+
 
 def learning_curves(
     histories: Mapping[str, pd.DataFrame], score: str = "accuracy", by_loss: bool = False
@@ -56,13 +58,16 @@ def accuracy_over_cost(curves: Mapping[str, pd.DataFrame], cost: str) -> Figure:
 
     Each curve has the columns `cost`, which is positive and rises, and `val_accuracy`, a row an
     epoch; its name is a model's, or `<model>/<anything>`, which gives the colour, and the text in
-    the legend. Curves of one model differ in their dashes.
+    the legend. Curves of one model differ in their dashes. Of more than eight curves, which nobody
+    could tell apart, only the best of each model is drawn, and of these the best eight.
     """
+    for curve in curves.values():
+        check_columns(curve, [cost, "val_accuracy"])
+    curves = _told_apart(curves)
     figure, axes = new_figure(height=4.8)
     axes.set_xscale("log")
     seen = {}
     for name, curve in curves.items():
-        check_columns(curve, [cost, "val_accuracy"])
         model, _, recipe = name.partition("/")
         dashes = ("-", "--", ":", "-.")[seen.setdefault(model, 0) % 4]
         seen[model] += 1
@@ -75,6 +80,17 @@ def accuracy_over_cost(curves: Mapping[str, pd.DataFrame], cost: str) -> Figure:
     axes.grid(visible=True)
     add_legend(figure, axes.get_legend_handles_labels()[0])
     return figure
+
+
+def _told_apart(curves: Mapping[str, pd.DataFrame]) -> Mapping[str, pd.DataFrame]:
+    """At most `_MOST_CURVES` of the curves, in their order."""
+    if len(curves) <= _MOST_CURVES:
+        return curves
+    best = {}  # by model
+    for name in sorted(curves, key=lambda name: -curves[name]["val_accuracy"].max()):
+        best.setdefault(name.partition("/")[0], name)
+    chosen = list(best.values())[:_MOST_CURVES]
+    return {name: curve for name, curve in curves.items() if name in chosen}
 
 
 def trials(frame: pd.DataFrame) -> Figure:

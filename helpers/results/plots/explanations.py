@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain, cycle
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.cm import ScalarMappable
@@ -185,7 +186,8 @@ def gains_with_intervals(
             fill = "white" if row[low] <= 0 <= row[high] else look.colour
             axes.hlines(line, row[low], row[high], color=look.colour, lw=2.2)
             axes.plot(row[value], line, look.marker, ms=8, mec=look.colour, mfc=fill, mew=1.5)
-        axes.set(xlabel=xlabel, title=title, ylim=(len(names) - 0.4, -0.6))
+        axes.set(title=title, ylim=(len(names) - 0.4, -0.6))
         axes.set_yticks(range(len(names)), names if axes is grid[0, 0] else [])
         axes.grid(axis="x")
+    figure.supxlabel(xlabel, fontsize=plt.rcParams["axes.labelsize"])  # once: panels are narrow
     return figure

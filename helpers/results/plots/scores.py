@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -23,11 +24,13 @@ from helpers.results.plots.layout import (
     name_points,
     new_figure,
     new_panels,
+    tilt_labels,
 )
 from helpers.results.plots.style import (
     AXIS_LABELS,
     COUNTS,
     GREY,
+    HEAT,
     INK,
     PALE,
     WIDTH,
@@ -38,6 +41,7 @@ from helpers.results.plots.style import (
     marker,
 )
 
+_FEW_NEGATIVES = 1e-3  # false positive rates below it rest on a handful of the 9,000 negatives
 _RARE = 0.002  # of 10,000 images 20: fewer say little of a bin's accuracy
 
 
@@ -105,6 +109,70 @@ def per_class_bars(
         axes.get_xticklabels()[position].set_fontweight("bold")
     axes.set_ylabel(ylabel)
     add_legend(figure, bars)
+    return figure
+
+
+def recall_heatmap(frame: pd.DataFrame, highlight: Collection[str] = ()) -> Figure:
+    """Draw each model's recall of each class, in percent, as coloured cells with their numbers.
+
+    `frame` has a row a model, by its name or any label, and a column a class, fractions of 1;
+    columns in `highlight` are in bold.
+    """
+    unknown = sorted(set(highlight) - set(frame.columns))
+    if unknown:
+        raise ValueError(f"highlight has {unknown}: choose from {list(frame.columns)}")
+    if frame.empty:
+        raise ValueError("there is nothing to draw: pass at least one model's recall by class")
+    percent = 100 * frame.to_numpy(dtype=float)
+    names = [label(name) for name in frame.index]
+    figure, axes = new_figure(height=1.4 + 0.32 * len(frame))
+    sns.heatmap(
+        percent,
+        annot=np.char.mod("%.0f", percent),
+        fmt="",
+        annot_kws={"fontsize": 9},
+        xticklabels=list(frame.columns),
+        yticklabels=names,
+        linewidths=0.7,
+        cmap=HEAT,
+        ax=axes,
+        cbar_kws={"label": "Recall (%)", "aspect": 15},
+    )
+    axes.tick_params(length=0, axis="both")
+    axes.tick_params(axis="y", rotation=0)
+    tilt_labels(axes)
+    for tick in axes.get_xticklabels():
+        if tick.get_text() in highlight:
+            tick.set_fontweight("bold")
+    return figure
+
+
+def roc_curves(curves: Mapping[str, pd.DataFrame], areas: Mapping[str, float]) -> Figure:
+    """Draw ROC curves by label, the false positive rate on a logarithmic axis.
+
+    Each curve is a table of `roc.mean_curve`; `areas` are the areas under them by the same labels,
+    which the legend gives (macro one-vs-rest, `roc_auc_ovr` of a record). Rates below 0.001, of
+    some ten images, are left out; the dashed line is chance.
+    """
+    if set(areas) != set(curves):
+        raise ValueError(
+            f"areas are those of {sorted(areas)}, curves those of {sorted(curves)}: "
+            "pass one area a curve"
+        )
+    colours = colours_of(curves)
+    figure, axes = new_figure(height=4.6)
+    rates = ["false positive rate", "true positive rate"]
+    for name, curve in curves.items():
+        check_columns(curve, rates)
+        drawn = curve[curve[rates[0]] >= _FEW_NEGATIVES]
+        text = f"{label(name)}: {areas[name]:.3f}"
+        axes.plot(*(drawn[rate] for rate in rates), color=colours[name], label=text)
+    chance = np.geomspace(_FEW_NEGATIVES, 1, 50)
+    axes.plot(chance, chance, "--", color=GREY, lw=1)
+    axes.set(xscale="log", xlim=(_FEW_NEGATIVES, 1), ylim=(0, 1.01))
+    axes.set(xlabel="False positive rate", ylabel="True positive rate, mean over classes")
+    axes.grid(visible=True)
+    add_legend(figure, axes.get_legend_handles_labels()[0])
     return figure
 
 

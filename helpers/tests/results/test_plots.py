@@ -154,6 +154,13 @@ def epochs() -> pd.DataFrame:
     return pd.DataFrame(rows, columns=columns)
 
 
+def rates() -> pd.DataFrame:
+    """A ROC curve with one point below what is drawn."""
+    return pd.DataFrame(
+        {"false positive rate": [0, 1e-3, 0.1, 1], "true positive rate": [0, 0.4, 0.9, 1]}
+    )
+
+
 def texts(axes) -> list[str]:
     return [text.get_text() for text in axes.texts]
 
@@ -203,6 +210,12 @@ FIGURES = {
     ),
     "reproductions": lambda: plots.reproductions(epochs()),
     "questions": lambda: plots.questions(answers(), answered_by_seed()),
+    "recall_heatmap": lambda: plots.recall_heatmap(
+        pd.DataFrame(np.full((len(MODELS), 3), 0.5), MODELS, CLASSES), ["cat"]
+    ),
+    "roc_curves": lambda: plots.roc_curves(
+        dict.fromkeys(MODELS, rates()), dict.fromkeys(MODELS, 0.9)
+    ),
     "trials": lambda: plots.trials(searched()),
     "reliability": lambda: plots.reliability(dict.fromkeys(MODELS[:4], bins())),
     "filters": lambda: plots.filters(np.ones((3, 3, 3, 20))),
@@ -602,6 +615,38 @@ def test_reproductions_draw_seeds_their_mean_and_what_is_published():
     assert first.get_title() == "A: ViT (2 seeds)"
     assert second.get_title() == "C: hybrid (not recorded yet)"
     assert legend_texts(figure)[-1] == "dropout everywhere"
+
+
+def test_recall_heatmap_writes_percentages_and_marks_classes():
+    frame = pd.DataFrame([[0.5, 0.255, 1], [0, 0.75, 0.6]], ["vit", "two seeds"], CLASSES)
+    axes = plots.recall_heatmap(frame, ["deer"]).axes[0]
+    assert texts(axes) == ["50", "26", "100", "0", "75", "60"]
+    assert tick_texts(axes.yaxis) == ["ViT", "two seeds"]
+    bold = [tick.get_fontweight() == "bold" for tick in axes.get_xticklabels()]
+    assert bold == [False, True, False]
+
+
+def test_roc_curves_are_in_the_model_s_colour_with_their_area():
+    figure = plots.roc_curves({"vit": rates()}, {"vit": 0.9484})
+    line, chance = figure.axes[0].lines
+    assert same_color(line.get_color(), plots.colour("vit"))
+    assert line.get_xdata().tolist() == [1e-3, 0.1, 1]
+    assert_allclose(chance.get_ydata(), chance.get_xdata())
+    assert legend_texts(figure) == ["ViT: 0.948"]
+
+
+def test_accuracy_over_cost_of_many_runs_keeps_the_best_of_the_best_eight_models():
+    curves = {f"{model}/short": spent() for model in MODELS}
+    for number, model in enumerate(MODELS):
+        curves[f"{model}/long"] = spent().assign(val_accuracy=0.8 + number / 100)
+    figure = plots.accuracy_over_cost(curves, "training_flops")
+    assert legend_texts(figure) == [f"{plots.label(model)}, long" for model in MODELS[-8:]]
+
+
+def test_gains_have_their_axis_label_once():
+    figure = FIGURES["gains_with_intervals"]()
+    assert [axes.get_xlabel() for axes in figure.axes] == ["", ""]
+    assert figure.get_supxlabel() == "Gain in deletion AUC"
 
 
 def test_trials_stand_by_number_on_the_line_of_their_model():
