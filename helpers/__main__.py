@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from helpers import config, experiments, streams
+from helpers import config, experiments, records, streams
 from helpers.commands import side_by_side, stopping
 from helpers.experiments import recipes
 from helpers.records import provenance, runs
@@ -95,6 +95,12 @@ def _parser():
     command = commands.add_parser("prose", help="bring README and notebooks' numbers up to date")
     command.set_defaults(run=prose)
 
+    command = commands.add_parser(
+        "vouch", help="take in runs made elsewhere: give them their digests"
+    )
+    command.add_argument("folder", nargs="?", type=Path, default=config.RUNS, help="of all runs")
+    command.set_defaults(run=vouch)
+
     command = commands.add_parser("bench", help="speed and memory against native peers")
     command.set_defaults(run=bench)
 
@@ -111,21 +117,35 @@ def _parser():
     return parser
 
 
-def list_experiments(options) -> None:
-    """A line an experiment: what is recorded, and about how long a missing run would take here."""
+def list_experiments(options) -> int:
+    """A line an experiment: what is recorded, and about how long a missing run would take here.
+
+    A damaged run is named, and fails the command in the end.
+    """
+    status, sound, damaged = 0, {}, set()
+    for run in runs.found(options.pattern):
+        try:
+            run.check()
+            sound.setdefault(run.name, []).append(run)
+        except EXPECTED as error:
+            status = _say(error)
+            damaged.add("/".join(run.folder.parts[-4:-1]))
     for experiment in experiments.find(options.pattern):
-        found = [run for run in runs.recorded(experiment.name) if run.name == experiment.name]
         print(f"{experiment.name:46}", end=" ")
-        if found:
+        if experiment.name in sound:
+            found = sound[experiment.name]
             seeds = ", ".join(str(run.seed) for run in found)
             accuracy = sum(run.info["test"]["accuracy"] for run in found) / len(found)
             minutes = max(run.info["seconds_training"] for run in found) / 60
             print(f"seeds {seeds}: test accuracy {accuracy:.4f}, a run took {minutes:.0f} minutes")
+        elif experiment.name in damaged:
+            print("damaged")
         else:
             from helpers import training  # loads the backend, which takes seconds
 
             minutes = training.estimate_seconds(experiment) / 60
             print(f"missing: about {minutes:.0f} minutes a run here")
+    return status
 
 
 def train(options) -> int:
@@ -134,13 +154,16 @@ def train(options) -> int:
     Small models leave half of a second core idle: two runs of one thread each get through
     more images than one run of two threads.
     """
-    todo = []
+    todo, status = [], 0
     for experiment in experiments.find(options.pattern):
         for seed in dict.fromkeys(options.seeds):
-            if runs.folder(experiment.name, seed).exists():
-                print(f"{experiment.name} seed {seed}: recorded already")
-            else:
-                todo.append((experiment, seed))
+            try:
+                if runs.is_recorded(runs.folder(experiment.name, seed)):
+                    print(f"{experiment.name} seed {seed}: recorded already")
+                else:
+                    todo.append((experiment, seed))
+            except EXPECTED as error:  # damaged; the others are trained all the same
+                status = _say(error)
 
     def one(experiment, seed):
         from helpers import training  # loads the backend, which takes seconds
@@ -148,7 +171,7 @@ def train(options) -> int:
         _report(training.train(experiment, seed))
 
     commands = [["train", experiment.name, "--seeds", str(seed)] for experiment, seed in todo]
-    return _all_of(one, todo, commands, options.jobs)
+    return max(status, _all_of(one, todo, commands, options.jobs))
 
 
 def search(options) -> int:
@@ -158,7 +181,7 @@ def search(options) -> int:
         numbers = range(len(recipes.trials(model))) if options.trials is None else options.trials
         for trial in dict.fromkeys(numbers):
             recipes.trial(model, trial)  # refuses one that there is not
-            if runs.trial_file(model, trial).exists():
+            if runs.is_recorded(runs.trial_file(model, trial)):
                 print(f"{model} trial {trial}: recorded already")
             else:
                 todo.append((model, trial))
@@ -222,9 +245,27 @@ def prose(options) -> None:
     """Bring the README's results, and all numbers in prose, up to date with the recorded runs."""
     from helpers.results import prose, readme
 
+    for run in runs.found():
+        run.check()  # also what no sentence tells of
     changed = ["README.md"] if readme.update() else []
     changed += [path.name for path in prose.documents() if prose.update(path)]
     print(", ".join(dict.fromkeys(changed)) + " written" if changed else "all up to date already")
+
+
+def vouch(options) -> int:
+    """Give runs without digests theirs, and delete weights that are not kept."""
+    status, found = 0, runs.found(root=options.folder)
+    if not found:
+        raise ValueError(f"{options.folder} holds no runs: name the folder above <data>/<model>")
+    for run in found:
+        try:
+            done = records.vouch(run)
+        except EXPECTED as error:  # the others are taken in all the same
+            status = _say(error)
+            continue
+        if done:
+            print(f"{run.folder}: {', '.join(done)}")
+    return status
 
 
 def bench(options) -> None:
@@ -260,9 +301,11 @@ def _seed(text) -> int:
 
 
 def _recorded(name, seed=0):
-    """The run of that name, which must be an experiment's, and seed."""
+    """The run of that name, which must be an experiment's, and seed; all its files are sound."""
     experiments.find(name)
-    return runs.read(name, seed)
+    run = runs.read(name, seed)
+    run.check()
+    return run
 
 
 def _stopped(again, status) -> int:

@@ -6,6 +6,7 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 # What NumPy and the libraries below it raise for bytes that are not what they should be.
 _DAMAGE = (
@@ -28,7 +29,8 @@ def arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
         OSError: it is not there, or may not be read.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # `np.load` would leave a file open that it cannot read.
+        with path.open("rb") as file, NpzFile(file, allow_pickle=False) as archive:
             return dict(archive)
     except _DAMAGE as error:
         raise ValueError(f"{path} is damaged ({error}): {remedy}") from error

@@ -78,7 +78,7 @@ def run() -> None:
     needed = [(name, SEED) for name in RUNS]
     needed += [(name, SEED + 1) for name in (*OTHER_SEED, *PERMUTED.values())]
     for name, seed in needed:
-        training.require_weights(runs.read(name, seed))  # or they are missed after an hour
+        runs.read(name, seed).require_weights()  # or they are missed after an hour
     found = {table: [] for table in tables.AUDIT}
     for name in RUNS:
         subject = subject_of(runs.read(name, SEED))

@@ -1,12 +1,13 @@
-"""Recorded runs, one folder each; the only module that knows their files.
+"""Recorded runs, one folder each; the only module that knows where their files are.
 
 `<root>/<data>/<model>/<recipe>/seed<k>/` holds
 
-`run.json`           what was trained, how, on what, and its scores
+`run.json`           what was trained, how, on what, its scores, and `files`: the SHA-256 of each
+                     of the others, which is checked when a file is first opened
 `history.csv`        a row an epoch
 `predictions.npz`    `test_logits` float16 in the test set's order; `val_logits`, `val_index`;
                      `test_tta_logits` and `val_tta_logits` where views were averaged, too
-`model.weights.h5`   the chosen weights, where they are small enough to keep
+`model.weights.h5`   the chosen weights, of the runs that `kept.KEPT` names
 
 A trial of the search for a recipe is one file, `<search>/<model>/trial<k>.json`, without weights,
 predictions or anything of the test set.
@@ -26,23 +27,33 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from helpers import config, files
+from helpers import config
 from helpers.experiments import recipes
+from helpers.records import contents, digests, kept
 
-WEIGHTS_LIMIT = 16 * 2**20  # bytes
-SEEDS_WITH_WEIGHTS = (0, 1)
+HISTORY, PREDICTIONS, WEIGHTS = "history.csv", "predictions.npz", "model.weights.h5"
 
 
 @dataclass(frozen=True)
 class Run:
-    """A recorded run, its files read when first asked for."""
+    """A recorded run, its files read and checked when first asked for.
+
+    Whatever is wrong with one is a ValueError, or FileNotFoundError, of one line: it names the
+    file and what to do.
+    """
 
     folder: Path
 
     @cached_property
     def info(self) -> dict:
-        """Everything in `run.json`; ValueError if it is damaged, as of the other files."""
-        return _json(self.folder / "run.json", self._remedy)
+        """Everything in `run.json`."""
+        info = contents.run_json(self.folder, self.remedy)
+        if not isinstance(info.get("files"), dict):
+            raise ValueError(
+                f"{self.folder / 'run.json'} has no digests of its run's files: if they are as "
+                f"they were recorded, python -m helpers vouch {self.folder.parents[3]}"
+            )
+        return info
 
     @property
     def config(self) -> dict:
@@ -61,11 +72,11 @@ class Run:
     @cached_property
     def history(self) -> pd.DataFrame:
         """A row an epoch."""
-        return pd.read_csv(self.folder / "history.csv")
+        return contents.history(self._vouched(HISTORY), self.info["epochs_run"], self.remedy)
 
     @cached_property
     def _predictions(self) -> dict[str, np.ndarray]:
-        return files.arrays(self.folder / "predictions.npz", self._remedy)
+        return contents.predictions(self._vouched(PREDICTIONS), self.remedy)
 
     def _logits(self, key):
         return self._predictions[key].astype(np.float32)
@@ -95,14 +106,38 @@ class Run:
         return self._predictions["val_index"]
 
     @property
-    def _remedy(self):
+    def remedy(self) -> str:
+        """What to do if one of its files is not what it should be."""
         return f"restore it, or delete {self.folder} and train again"
 
     @property
     def weights(self) -> Path | None:
-        """The file of the chosen weights, or None where they were too large to keep."""
-        path = self.folder / "model.weights.h5"
-        return path if path.exists() else None
+        """The file of the chosen weights, or None where they are not kept."""
+        path = self.folder / WEIGHTS
+        if WEIGHTS in self.info["files"]:
+            return self._vouched(WEIGHTS)
+        if path.exists():
+            raise ValueError(f"{path} is unknown to the run.json beside it: delete it")
+        return None
+
+    def require_weights(self) -> Path:
+        """As `weights`; FileNotFoundError where they are not kept."""
+        if self.weights is None:
+            raise FileNotFoundError(
+                f"{self.name} seed {self.seed} keeps no weights: use a run whose weights are kept, "
+                f"or add it to KEPT in {kept.__name__}, delete {self.folder} and train it again"
+            )
+        return self.weights
+
+    def check(self) -> None:
+        """Refuse the run if any of its files is damaged, whether it will be opened or not."""
+        _ = self.info, self.history, self._predictions, self.weights
+
+    def _vouched(self, name):
+        """The path of one of the files, the very one that was recorded."""
+        path = self.folder / name
+        digests.check(path, self.info["files"].get(name), self.remedy)
+        return path
 
 
 def folder(name: str, seed: int, root: Path | None = None) -> Path:
@@ -115,6 +150,23 @@ def resume_file(target: Path) -> Path:
     return target.with_suffix(".resume.npz")
 
 
+def is_recorded(target: Path) -> bool:
+    """Whether there is a record at `target`, of a run or a trial.
+
+    If so, it removes what a kill in the last instant left to go on from: otherwise a training
+    after the record was deleted would be none, and give the old result.
+
+    Raises:
+        ValueError: the run that is recorded there is damaged, or incomplete.
+    """
+    if not target.exists():
+        return False
+    if target.is_dir():
+        Run(target).check()
+    resume_file(target).unlink(missing_ok=True)
+    return True
+
+
 @contextmanager
 def sole_writer(target: Path):
     """While it lasts, no other process trains what will be recorded at `target`.
@@ -122,11 +174,12 @@ def sole_writer(target: Path):
     Raises:
         FileExistsError: it is recorded already.
         RuntimeError: another process is training it.
+        ValueError: a damaged run lies there.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         with FileLock(target.with_suffix(".lock")).acquire(blocking=False):
-            if target.exists():
+            if is_recorded(target):
                 raise FileExistsError(f"{target} is recorded already: delete it to train it anew")
             yield
     except Timeout:
@@ -145,10 +198,10 @@ def write(
     """Record a run: all files are written beside its folder, which then gets its name.
 
     Args:
-        info: the content of `run.json`.
+        info: the content of `run.json`, without the digests of the other files.
         history: a row an epoch.
         predictions: `test_logits`, `val_logits`, `val_index`, and what else the run has.
-        save_weights: called with the path to write to; large weights are dropped again.
+        save_weights: called with the path to write to, if weights of this run are kept.
         root: of all runs (default: `figures/runs`).
 
     Raises:
@@ -161,16 +214,24 @@ def write(
     beside = target.with_name(target.name + ".writing")
     shutil.rmtree(beside, ignore_errors=True)
     beside.mkdir(parents=True)
-    (beside / "run.json").write_text(json.dumps(info, indent=2) + "\n")
-    history.to_csv(beside / "history.csv", index=False, lineterminator="\n")
-    np.savez_compressed(beside / "predictions.npz", **predictions)
-    if info["seed"] in SEEDS_WITH_WEIGHTS:
-        weights = beside / "model.weights.h5"
-        save_weights(weights)
-        if weights.stat().st_size > WEIGHTS_LIMIT:
-            weights.unlink()
+    history.to_csv(beside / HISTORY, index=False, lineterminator="\n")
+    np.savez_compressed(beside / PREDICTIONS, **predictions)
+    if kept.keeps_weights(info):
+        save_weights(beside / WEIGHTS)
+    write_info(beside, info)
     os.replace(beside, target)
     return Run(target)
+
+
+def write_info(path: Path, info: Mapping) -> None:
+    """Write `run.json` into the folder of a run, with the digests of its other files."""
+    names = [HISTORY, PREDICTIONS]
+    if kept.keeps_weights(info) and (path / WEIGHTS).exists():
+        names.append(WEIGHTS)
+    info = {**info, "files": {name: digests.of(path / name) for name in names}}
+    beside = path / "run.json.writing"
+    beside.write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8", newline="\n")
+    os.replace(beside, path / "run.json")
 
 
 def read(name: str, seed: int = 0, root: Path | None = None) -> Run:
@@ -178,23 +239,38 @@ def read(name: str, seed: int = 0, root: Path | None = None) -> Run:
 
     Raises:
         FileNotFoundError: it is not recorded; the text says how to.
+        ValueError: it is damaged, incomplete or another run.
     """
     path = folder(name, seed, root)
-    if not (path / "run.json").exists():
+    if not path.exists():
         raise FileNotFoundError(
             f"{name} with seed {seed} is not recorded: python -m helpers train {name} "
             f"--seeds {seed}"
         )
-    return Run(path)
+    run = Run(path)
+    _ = run.info
+    return run
 
 
 def recorded(pattern: str = "*", root: Path | None = None) -> list[Run]:
-    """All recorded runs whose experiment's name fits a shell pattern, sorted by name and seed."""
-    # Not "seed*": a record that is being written has a name that ends in letters.
-    found = [Run(path.parent) for path in (root or config.RUNS).glob("*/*/*/seed*[0-9]/run.json")]
-    return sorted(
-        (run for run in found if fnmatch(run.name, pattern)), key=lambda run: (run.name, run.seed)
-    )
+    """All recorded runs whose experiment's name fits a shell pattern, sorted by name and seed.
+
+    Raises:
+        ValueError: one of them is damaged, incomplete or another run.
+    """
+    return sorted(found(pattern, root), key=lambda run: (run.name, run.seed))
+
+
+def found(pattern: str = "*", root: Path | None = None) -> list[Run]:
+    """As `recorded`, by the names of the folders alone: damaged and incomplete runs among them."""
+    folders = [
+        path
+        for path in (root or config.RUNS).glob("*/*/*/*")
+        # Not what is being written, nor what an editor or a file manager hides there.
+        if path.is_dir() and path.suffix != ".writing" and not path.name.startswith(".")
+    ]
+    folders.sort(key=lambda path: (path.parent, len(path.name), path.name))  # seed 10 after 9
+    return [Run(path) for path in folders if fnmatch("/".join(path.parts[-4:-1]), pattern)]
 
 
 def trial_file(model: str, trial: int, root: Path | None = None) -> Path:
@@ -212,15 +288,8 @@ def write_trial(record: Mapping, root: Path | None = None) -> None:
 
 def trials(root: Path | None = None) -> list[dict]:
     """All recorded trials, sorted by model and number."""
-    found = (root or config.SEARCH).glob("*/trial*[0-9].json")
+    paths = (root or config.SEARCH).glob("*/trial*[0-9].json")
     return sorted(
-        (_json(path, "restore it, or delete it and search again") for path in found),
+        (contents.trial_json(path, "restore it, or delete it and search again") for path in paths),
         key=lambda record: (record["model"], record["trial"]),
     )
-
-
-def _json(path, remedy):
-    try:
-        return json.loads(path.read_text())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged ({error}): {remedy}") from error

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 
 from helpers import config, data
-from helpers.records import runs
+from helpers.records import contents, runs
 from helpers.results import costs, metrics, plots
 
-SCORES = ["accuracy", "macro_precision", "macro_recall", "macro_f1", "roc_auc_ovr", "nll", "ece"]
+SCORES = list(contents.SCORES)
 
 SEARCHED_SETTINGS = [
     "epochs",

@@ -9,7 +9,6 @@ from helpers.training.recorded import (
     predict_logits,
     predict_tta,
     reproduce,
-    require_weights,
 )
 from helpers.training.recording import (
     estimate_seconds,
@@ -32,6 +31,5 @@ __all__ = [
     "predict_logits",
     "predict_tta",
     "reproduce",
-    "require_weights",
     "train",
 ]

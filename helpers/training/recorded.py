@@ -16,23 +16,18 @@ def load_model(run: runs.Run) -> keras.Model:
 
     Raises:
         FileNotFoundError: the run keeps predictions only.
+        ValueError: its weights are damaged, or do not fit the model.
     """
-    require_weights(run)
-    options = dict(run.info["config"]["model_options"])
+    weights = run.require_weights()
+    options = dict(run.config["model_options"])
     model = build(run.info["model"], run.test_logits.shape[1], **options)
-    model.load_weights(run.weights)
+    try:
+        model.load_weights(weights)
+    except (ValueError, KeyError, OSError) as error:
+        raise ValueError(
+            f"{weights} does not hold weights of {run.info['model']}: {run.remedy}"
+        ) from error
     return model
-
-
-def require_weights(run: runs.Run) -> None:
-    """Raise FileNotFoundError if a recorded run keeps predictions only."""
-    if run.weights is None:
-        seeds = " and ".join(map(str, runs.SEEDS_WITH_WEIGHTS))
-        raise FileNotFoundError(
-            f"{run.name} seed {run.seed} keeps no weights, which only seeds {seeds} do, up to "
-            f"{runs.WEIGHTS_LIMIT >> 20} MiB: use one of those, or raise the limit in "
-            f"{runs.__name__}, delete {run.folder} and train it again"
-        )
 
 
 def reproduce(run: runs.Run) -> pd.Series:
