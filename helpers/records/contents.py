@@ -49,7 +49,7 @@ _TRIAL = {
     "history": list,
     "training_flops": _NUMBER,
 }
-_COLUMNS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
+COLUMNS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
 _TRAINING_IMAGES = 50_000  # of CIFAR-10 and of CIFAR-100, before any of them validate
 
 
@@ -97,7 +97,7 @@ def history(path: Path, epochs: int, remedy: str) -> pd.DataFrame:
         table = pd.read_csv(path)
     except ValueError as error:  # pandas' own errors are such, too
         raise _damaged(path, error, remedy) from error
-    missing = [column for column in _COLUMNS if column not in table]
+    missing = [column for column in COLUMNS if column not in table]
     if missing:
         raise _damaged(path, f"no column {missing[0]}", remedy)
     if table["epoch"].tolist() != list(range(1, epochs + 1)):

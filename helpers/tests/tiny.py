@@ -10,6 +10,7 @@ from helpers.data import splits
 from helpers.data.augmentation import Augmentation
 from helpers.experiments import Experiment, table
 from helpers.experiments.recipes import Recipe
+from helpers.records import kept
 from helpers.training import resume
 
 # What `run.json` holds, whoever wrote it.
@@ -32,15 +33,6 @@ RECORD_KEYS = [
     "code_version",
     "validation",
     "test",
-]
-SCORE_KEYS = [
-    "accuracy",
-    "macro_precision",
-    "macro_recall",
-    "macro_f1",
-    "roc_auc_ovr",
-    "nll",
-    "ece",
 ]
 
 RECIPE = Recipe(
@@ -117,3 +109,4 @@ def use(patch, root) -> None:
     patch.setitem(models.BUILDERS, "tiny", model)
     for room in (experiments, table):
         patch.setattr(room, "EXPERIMENTS", {EXPERIMENT.name: EXPERIMENT})
+    patch.setitem(kept.KEPT, EXPERIMENT.name, (0,))

@@ -9,7 +9,7 @@ import tiny
 
 from helpers import data
 from helpers.experiments import EXPERIMENTS, recipes
-from helpers.records import runs
+from helpers.records import contents, kept, runs
 from helpers.results import metrics
 
 RECORDED = runs.recorded()
@@ -27,10 +27,10 @@ def as_recorded(settings):
 @each_run
 def test_record_is_complete(run):
     views = ["validation_tta", "test_tta"] if run.info["config"].get("tta") else []
-    assert list(run.info) == tiny.RECORD_KEYS + views
+    assert list(run.info) == [*tiny.RECORD_KEYS, *views, "files"]
     assert list(run.info["hardware"]) == ["cpu", "cores", "gpu"]
-    assert list(run.info["test"]) == list(run.info["validation"]) == tiny.SCORE_KEYS
-    assert run.folder == runs.folder(run.name, run.seed)
+    assert tuple(run.info["test"]) == tuple(run.info["validation"]) == contents.SCORES
+    run.check()
 
 
 def as_recorded_in(settings, precision):
@@ -109,9 +109,33 @@ def test_validation_images_are_those_of_the_split(run):
     np.testing.assert_array_equal(run.val_index, split.val_index)
 
 
+@pytest.fixture(scope="session")
+def built():
+    """`models.build`, which gives the same model again for the same arguments: seconds saved."""
+    from helpers.models import build
+
+    models = {}
+
+    def build_once(name, classes, **options):
+        key = json.dumps([name, classes, options])
+        if key not in models:
+            models[key] = build(name, classes, **options)
+        return models[key]
+
+    return build_once
+
+
 @each_run
-def test_weights_reproduce_the_stored_logits(run, sample):
+def test_weights_are_there_if_they_are_kept(run):
+    assert (run.weights is not None) == kept.keeps_weights(run.info)
+
+
+@each_run
+def test_weights_reproduce_the_stored_logits(run, sample, built, monkeypatch):
     from helpers import training
+    from helpers.training import recorded
+
+    monkeypatch.setattr(recorded, "build", built)
 
     if run.weights is None:
         pytest.skip(f"{run.name} seed {run.seed} keeps predictions only")
@@ -124,11 +148,11 @@ def test_weights_reproduce_the_stored_logits(run, sample):
 
 
 @each_run
-def test_size_is_that_of_the_model(run):
-    from helpers.models import build, macs, trainable_parameters
+def test_size_is_that_of_the_model(run, built):
+    from helpers.models import macs, trainable_parameters
 
     options = dict(run.info["config"]["model_options"])
-    model = build(run.info["model"], run.test_logits.shape[1], **options)
+    model = built(run.info["model"], run.test_logits.shape[1], **options)
     assert run.info["parameters"] == trainable_parameters(model)
     assert run.info["macs"] == macs(model)
 

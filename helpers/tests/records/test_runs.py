@@ -4,10 +4,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.records import runs
+from helpers.records import contents, digests, kept, runs
 
 NAME = "cifar10/tiny/fast"
-HISTORY = pd.DataFrame({"epoch": [1, 2], "val_accuracy": [0.1, 0.25]})
+HISTORY = pd.DataFrame({"epoch": [1, 2], **{key: [0.1, 0.25] for key in contents.COLUMNS[1:]}})
 PREDICTIONS = {
     "test_logits": np.array([[0.5, -1.25], [3.0, 0.0]], np.float16),
     "val_logits": np.array([[1.0, 2.0]], np.float16),
@@ -17,7 +17,31 @@ PREDICTIONS = {
 
 def info(name=NAME, seed=0):
     data, model, recipe = name.split("/")
-    return {"data": data, "model": model, "recipe": recipe, "seed": seed, "macs": 5}
+    scores = dict.fromkeys(contents.SCORES, 0.5)
+    return {
+        "data": data,
+        "model": model,
+        "recipe": recipe,
+        "seed": seed,
+        "backend": "none",
+        "config": {},
+        "parameters": 7,
+        "macs": 5,
+        "epochs_run": 2,
+        "best_epoch": 2,
+        "seconds_training": 3.0,
+        "images_per_second": 9.5,
+        "versions": {},
+        "hardware": {},
+        "code_version": "abc",
+        "validation": scores,
+        "test": scores,
+    }
+
+
+@pytest.fixture(autouse=True)
+def weights_of_seed_0_are_kept(monkeypatch):
+    monkeypatch.setattr(kept, "KEPT", {"*": (0,)})
 
 
 def save_weights(path, size=10):
@@ -31,7 +55,8 @@ def write(root, name=NAME, seed=0, save=save_weights):
 def test_what_is_written_is_read(tmp_path):
     write(tmp_path)
     run = runs.read(NAME, 0, tmp_path)
-    assert run.info == info()
+    names = ("history.csv", "predictions.npz", "model.weights.h5")
+    assert run.info == info() | {"files": {name: digests.of(run.folder / name) for name in names}}
     assert (run.name, run.seed) == (NAME, 0)
     pd.testing.assert_frame_equal(run.history, HISTORY)
     assert run.test_logits.tolist() == [[0.5, -1.25], [3.0, 0.0]]
@@ -79,18 +104,14 @@ def test_missing_run_says_how_to_record_it(tmp_path):
         runs.read(NAME, 3, tmp_path)
 
 
-def test_large_weights_are_dropped(tmp_path, monkeypatch):
-    monkeypatch.setattr(runs, "WEIGHTS_LIMIT", 100)
-    limit = write(tmp_path, save=lambda path: save_weights(path, 100))
-    above = write(tmp_path, seed=1, save=lambda path: save_weights(path, 101))
-    assert limit.weights is not None
-    assert above.weights is None
-    assert not (above.folder / "model.weights.h5").exists()
-
-
-def test_weights_are_kept_for_the_first_two_seeds(tmp_path):
-    kept = [write(tmp_path, seed=seed).weights is not None for seed in range(4)]
-    assert kept == [True, True, False, False]
+def test_weights_are_kept_where_the_table_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "KEPT", {"cifar10/tiny/f*": (0, 2), "*/vit/*": (1,)})
+    found = [write(tmp_path, seed=seed).weights is not None for seed in range(4)]
+    assert found == [True, False, True, False]
+    assert write(tmp_path, "cifar100/vit/short", 1).weights is not None
+    without = write(tmp_path, "cifar100/vit/short", 0)
+    with pytest.raises(FileNotFoundError, match="cifar100/vit/short seed 0 keeps no weights: use"):
+        without.require_weights()
 
 
 def test_recorded_runs_are_found_by_pattern_and_sorted(tmp_path):
@@ -128,10 +149,12 @@ def test_training_in_progress_is_no_run(tmp_path):
     [
         ("run.json", lambda run: run.info),
         ("predictions.npz", lambda run: run.test_logits),
+        ("history.csv", lambda run: run.history),
+        ("model.weights.h5", lambda run: run.weights),
     ],
 )
 def test_a_damaged_record_is_named(tmp_path, name, read):
     run = write(tmp_path)
-    (run.folder / name).write_bytes((run.folder / name).read_bytes()[:20])
-    with pytest.raises(ValueError, match=f"{name} is damaged .*restore it, or delete .*seed0"):
+    (run.folder / name).write_bytes((run.folder / name).read_bytes()[:5])
+    with pytest.raises(ValueError, match=rf"{name} is damaged.*restore it, or delete .*seed0"):
         read(runs.read(NAME, 0, tmp_path))

@@ -22,7 +22,7 @@ from helpers.data.augmentation import Augmentation
 from helpers.experiments import Experiment
 from helpers.experiments.recipes import Recipe
 from helpers.models import adapt_whitening, build
-from helpers.records import provenance, runs
+from helpers.records import contents, kept, provenance, runs
 from helpers.results import metrics
 from helpers.training import fitting, progress, recorded, recording
 from helpers.training import resume as resuming
@@ -459,9 +459,9 @@ def test_estimate_by_hand(study, monkeypatch):
 
 def test_record_has_the_contract_s_keys(study):
     run = runs.read(tiny.EXPERIMENT.name, 0)
-    assert list(run.info) == tiny.RECORD_KEYS
+    assert list(run.info) == [*tiny.RECORD_KEYS, "files"]
     assert list(run.info["hardware"]) == ["cpu", "cores", "gpu"]
-    assert list(run.info["test"]) == list(run.info["validation"]) == tiny.SCORE_KEYS
+    assert tuple(run.info["test"]) == tuple(run.info["validation"]) == contents.SCORES
     assert run.history.columns.tolist()[:7] == [
         "epoch",
         "loss",
@@ -519,7 +519,7 @@ def test_run_in_half_precision_is_recorded_in_float32_and_with_its_views(empty_s
     settings = replace(tiny.EXPERIMENT.settings, precision="mixed_bfloat16", tta=True)
     run = training.train(replace(tiny.EXPERIMENT, settings=settings), 0)
     assert run.config["precision"] == "mixed_bfloat16"
-    assert list(run.info) == [*tiny.RECORD_KEYS, "validation_tta", "test_tta"]
+    assert list(run.info) == [*tiny.RECORD_KEYS, "validation_tta", "test_tta", "files"]
     model, split = training.load_model(run), tiny.split()
     assert model.dtype_policy.name == "float32"
     for part, predict, images, labels, logits in (
@@ -571,12 +571,15 @@ def test_two_processes_never_train_the_same_run(empty_study):
     assert not target.exists()
 
 
-def test_run_that_another_process_just_recorded_is_not_trained_again(empty_study, monkeypatch):
+def test_run_that_another_process_just_recorded_is_not_trained_again(
+    empty_study, recorded_root, monkeypatch
+):
     target = runs.folder(tiny.EXPERIMENT.name, 0)
 
     class Slow(FileLock):
         def acquire(self, *arguments, **settings):
-            target.mkdir()  # recorded while this process came to the lock
+            # Recorded while this process came to the lock.
+            shutil.copytree(recorded_root / tiny.EXPERIMENT.name / "seed0", target)
             return super().acquire(*arguments, **settings)
 
     monkeypatch.setattr(runs, "FileLock", Slow)
@@ -591,7 +594,8 @@ def test_nothing_is_recorded_without_the_whole_data_set(tmp_path, monkeypatch, n
     assert runs.recorded(root=tmp_path / "runs") == []
 
 
-def test_only_runs_on_the_sample_s_data_set_are_reproduced(empty_study, study):
+def test_only_runs_on_the_sample_s_data_set_are_reproduced(empty_study, study, monkeypatch):
+    monkeypatch.setitem(kept.KEPT, "cifar100/tiny/*", (0,))
     run = runs.Run(runs.folder(tiny.EXPERIMENT.name, 0))
     info = run.info | {"data": "cifar100"}
     other = runs.write(info, run.history, run._predictions, lambda path: path.touch(), empty_study)
@@ -602,5 +606,8 @@ def test_only_runs_on_the_sample_s_data_set_are_reproduced(empty_study, study):
 def test_run_without_weights_cannot_be_loaded(empty_study, study):
     run = runs.Run(runs.folder(tiny.EXPERIMENT.name, 0))
     without = runs.write(run.info | {"seed": 5}, run.history, run._predictions, None, empty_study)
-    with pytest.raises(FileNotFoundError, match="which only seeds 0 and 1 do, up to 16 MiB: use"):
+    with pytest.raises(
+        FileNotFoundError,
+        match=r"seed 5 keeps no weights: use a run whose .* KEPT in helpers.records.kept",
+    ):
         training.load_model(without)
