@@ -20,12 +20,20 @@ class Variant:
     keep: Mapping[str, float] = field(default_factory=dict)  # class name -> fraction that stays
     fraction: float = 1.0  # of what `keep` leaves
     permuted: bool = False
+    whole_validation: bool = False  # split first, then thin out what is trained on alone
 
+
+HARD = {"cat": 0.2, "deer": 0.2, "dog": 0.2}
+EASY = {"automobile": 0.2, "ship": 0.2, "truck": 0.2}
 
 VARIANTS = {
     "cifar10": Variant("cifar10"),
-    "cifar10-imbalanced": Variant("cifar10", keep={"cat": 0.2, "deer": 0.2, "dog": 0.2}),
+    "cifar10-imbalanced": Variant("cifar10", keep=HARD),
+    # Other scarce classes, which are easy, and the same three as system C's code has them.
+    "cifar10-imbalanced_easy": Variant("cifar10", keep=EASY),
+    "cifar10-thinned": Variant("cifar10", keep=HARD, whole_validation=True),
     "cifar10-5pct": Variant("cifar10", fraction=0.05),
+    "cifar10-20pct": Variant("cifar10", fraction=0.2),
     "cifar10-permuted": Variant("cifar10", fraction=0.02, permuted=True),  # few enough to memorise
     "cifar100": Variant("cifar100"),
 }
@@ -62,20 +70,19 @@ def prepare(variant: str, seed: int, data: Data | None = None) -> Split:
     if variant not in VARIANTS:
         raise ValueError(f"unknown data variant {variant!r}: choose from {', '.join(VARIANTS)}")
     data = data or load(VARIANTS[variant].source)
-    kept = _thin_out(VARIANTS[variant], data.y_train, data.classes, seed)
-    train, val = split(data.y_train[kept], seed)
+    train, val = _parts(VARIANTS[variant], data.y_train, data.classes, seed)
     if VARIANTS[variant].permuted:
         labels = data.y_train.copy()
-        labels[kept[train]] = np.random.default_rng(seed).permutation(labels[kept[train]])
+        labels[train] = np.random.default_rng(seed).permutation(labels[train])
         data = replace(data, y_train=labels)
-    return Split(data, kept[train], kept[val])
+    return Split(data, train, val)
 
 
 def training_images(variant: str) -> int:
     """How many images a run of the variant trains on; needs no download."""
     chosen = VARIANTS[variant]
     labels, classes = official_labels(chosen.source)[0], SOURCES[chosen.source].classes
-    return len(split(labels[_thin_out(chosen, labels, classes, seed=0)], seed=0)[0])
+    return len(_parts(chosen, labels, classes, seed=0)[0])
 
 
 def split(labels: np.ndarray, seed: int, fraction: float = 0.1) -> tuple[np.ndarray, np.ndarray]:
@@ -131,6 +138,26 @@ def inverse_frequency(labels: np.ndarray, number_of_classes: int) -> np.ndarray:
     """Class weights n / (C x n_c), (C,) floats: each class weighs the same in the summed loss."""
     counts = class_counts(labels, number_of_classes)
     return len(labels) / (number_of_classes * counts)
+
+
+def effective_number(labels: np.ndarray, number_of_classes: int, beta: float) -> np.ndarray:
+    """Class weights by the effective number of images, (C,) floats, C in sum.
+
+    A class of n_c images has (1 - beta^n_c) / (1 - beta) that count, for each is partly like the
+    others; it weighs the inverse of that (Cui et al. 2019, section 4).
+    """
+    weights = 1 / (1 - beta ** class_counts(labels, number_of_classes))
+    return weights * number_of_classes / weights.sum()
+
+
+def _parts(variant: Variant, labels, classes, seed):
+    """Sorted positions for training and validation."""
+    if variant.whole_validation:
+        train, val = split(labels, seed)
+        return train[_thin_out(variant, labels[train], classes, seed)], val
+    kept = _thin_out(variant, labels, classes, seed)
+    train, val = split(labels[kept], seed)
+    return kept[train], kept[val]
 
 
 def _thin_out(variant: Variant, labels, classes, seed):

@@ -1,100 +1,14 @@
-"""How models are trained: the settings of a recipe, and the recipes of the study."""
+"""The recipes of the study, and the trials that some of them were chosen by."""
 
-import json
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import replace
 
 import numpy as np
 
 from helpers.data.augmentation import Augmentation
+from helpers.experiments.recipe import Recipe as Recipe
+from helpers.experiments.recipe import with_defaults as with_defaults
 
 FLIP_AND_CROP = Augmentation(flip=True, crop=4)
-
-CHOICES = {  # of a recipe's settings
-    "optimizer": ("adam", "adamw", "sgd", "muon"),
-    "precision": ("float32", "mixed_bfloat16"),
-    "schedule": ("constant", "cosine", "linear"),
-    "class_weights": ("none", "inverse_frequency"),
-    "select": ("accuracy", "macro_recall", "loss", "last"),
-}
-
-
-@dataclass(frozen=True)
-class Recipe:
-    """How a model is trained.
-
-    Attributes:
-        epochs: passes over the training images, at most.
-        batch_size: images a step.
-        optimizer: `adam`, `adamw`, `sgd` with Nesterov's momentum, or `training.optimizers.Muon`.
-        learning_rate: its peak; with `muon`, of all but the convolutions.
-        kernel_rate: with `muon`, that of the convolutions, as a share of `learning_rate`.
-        momentum: for `sgd` and `muon`.
-        weight_decay: decoupled, for all but `adam`; `muon` undoes it for convolutions.
-        warmup_epochs: linear from zero, before the schedule.
-        schedule: `constant`, or `cosine` or `linear` to zero at the last step.
-        augmentation: of the training images.
-        label_smoothing: share of each label that is spread evenly over all classes.
-        average: momentum, a step, of the moving average of the trained weights that is validated
-            and kept in their place (batch normalisation's statistics stay the latest); 0 is none.
-        lookahead: whether `helpers.training.optimizers.Lookahead` pulls the weights back.
-        class_weights: `none` or `inverse_frequency`, n / (C x n_c), on the loss.
-        patience: training stops after so many epochs in which the validation loss, penalties on
-            the weights included, never fell by `min_delta`; 0 is never.
-        min_delta: see `patience`.
-        select: the validation metric whose best epoch is kept: `accuracy`, `macro_recall`, or
-            `loss`, penalties included; or the `last` epoch.
-        precision: that the layers compute in while they train; weights are float32, and so is the
-            model that the recorded predictions come from.  `mixed_bfloat16` needs a machine
-            with instructions for it; others train in `float32` (`helpers.training.here`).
-        tta: whether the run is also scored with `helpers.training.predict_tta`.
-        model_options: passed to the model's builder, e.g. `(("l2", 1e-4),)`.
-    """
-
-    epochs: int
-    batch_size: int = 128
-    optimizer: str = "adamw"
-    learning_rate: float = 1e-3
-    kernel_rate: float = 0.0
-    momentum: float = 0.9
-    weight_decay: float = 0.0
-    warmup_epochs: int = 0
-    schedule: str = "constant"
-    augmentation: Augmentation = field(default_factory=Augmentation)
-    label_smoothing: float = 0.0
-    average: float = 0.0
-    lookahead: bool = False
-    class_weights: str = "none"
-    patience: int = 0
-    min_delta: float = 0.0
-    select: str = "accuracy"
-    precision: str = "float32"
-    tta: bool = False
-    model_options: tuple[tuple[str, object], ...] = ()
-
-    def __post_init__(self):
-        for field_name, choices in CHOICES.items():
-            value = getattr(self, field_name)
-            if value not in choices:
-                raise ValueError(
-                    f"unknown {field_name} {value!r}: choose from {', '.join(choices)}"
-                )
-        if self.average and self.lookahead:
-            raise ValueError("average and lookahead both average the weights: choose one")
-        if bool(self.kernel_rate) != (self.optimizer == "muon"):
-            raise ValueError("a kernel_rate belongs to muon: give both, or neither")
-        if self.optimizer == "muon" and not self.momentum:
-            raise ValueError("muon makes the momentum orthogonal: give it one")
-        if self.weight_decay and self.optimizer == "adam":
-            raise ValueError("adam has no weight decay: choose adamw, or leave the decay out")
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(
-                f"{self.warmup_epochs} epochs of warm-up leave none of {self.epochs} to train"
-            )
-        if self.warmup_epochs and self.schedule == "constant":
-            raise ValueError(
-                "a constant learning rate has no warm-up: choose cosine or linear, or no warm-up"
-            )
-
 
 # One schedule for all, untuned: what each architecture gives without any search.
 SHORT = Recipe(
@@ -105,12 +19,20 @@ SHORT = Recipe(
     augmentation=FLIP_AND_CROP,
 )
 
+# As many operations as ResNet-20 spends on `short`.
+EQUAL_COMPUTE = replace(SHORT, epochs=63)
+
+# Few images for as many steps as `short` has, of a twentieth for half as many.
+FEW = {"cifar10-5pct": replace(SHORT, epochs=300), "cifar10-20pct": replace(SHORT, epochs=150)}
+
 # The same with the penalties that system A names and gives no strength of.
 SHORT_L1 = replace(SHORT, model_options=(("l1", 1e-5),))
 SHORT_L2 = replace(SHORT, model_options=(("l2", 1e-4),))
 
-# System A, `resnet18` and `vit_128`.
-RESNET18_PUBLISHED = Recipe(epochs=20, weight_decay=1e-2, augmentation=FLIP_AND_CROP)
+# System A, `resnet18` and `vit_128`; mixed precision is its ViT's own.
+RESNET18_PUBLISHED = Recipe(
+    epochs=20, weight_decay=1e-2, augmentation=FLIP_AND_CROP, precision="mixed_bfloat16"
+)
 VIT_128_PUBLISHED = Recipe(
     epochs=20,
     learning_rate=1e-4,
@@ -118,10 +40,13 @@ VIT_128_PUBLISHED = Recipe(
     warmup_epochs=5,
     schedule="cosine",
     augmentation=FLIP_AND_CROP,
+    precision="mixed_bfloat16",
 )
+# What this study trained before it had the code of the system's authors.
+VIT_128_DROPOUT = replace(VIT_128_PUBLISHED, model_options=(("dropout_everywhere", True),))
 
 # System B, `hybrid_dual`: early stopping, which restores the weights of the lowest validation loss.
-DUAL = Recipe(
+DUAL_CORRECTED = Recipe(
     epochs=20,
     batch_size=32,
     optimizer="adam",
@@ -130,9 +55,63 @@ DUAL = Recipe(
     min_delta=1e-3,
     select="loss",
 )
+DUAL_PUBLISHED = replace(DUAL_CORRECTED, model_options=(("as_published", True),))
+# Each without one of the two things that hold it back.
+DUAL_NO_L2 = replace(DUAL_PUBLISHED, model_options=(*DUAL_PUBLISHED.model_options, ("l2", 0.0)))
+DUAL_NO_DROPOUT = replace(
+    DUAL_PUBLISHED, model_options=(*DUAL_PUBLISHED.model_options, ("dropout", False))
+)
 
-# System C, `cnn_baseline` and `hybrid_token`, as its text describes it.
+# System C, `cnn_baseline` and `hybrid_token`, by its text: the hybrid's tokens are linear.
 TOKEN_DESCRIBED = Recipe(epochs=40, optimizer="adam", augmentation=FLIP_AND_CROP)
+# And by its code: the crop, of 32 pixels out of 32, does nothing; 8 epochs of its text's 40 to 80.
+TOKEN_PUBLISHED = Recipe(epochs=8, optimizer="adam", augmentation=Augmentation(flip=True))
+RELU = (("token_activation", "relu"),)  # of the code's tokens
+
+# On imbalanced data: the metric that an epoch is chosen by, and what is done for scarce classes.
+BY_RECALL = {"select": "macro_recall"}
+WEIGHTED = {"class_weights": "inverse_frequency"}
+RIVALS = {
+    "balanced_softmax": {"loss": "balanced_softmax"},
+    "deferred_weights": {"class_weights": "deferred"},
+    "oversampled": {"sampling": "balanced"},
+}
+
+# Long enough for a network's own best.  He et al. (2015), section 4.2: theirs is L2 of 1e-4, with
+# this momentum as strong as a decoupled decay of ten times that, and the rate falls in two steps.
+RESNET20_LONG = Recipe(
+    epochs=200,
+    optimizer="sgd",
+    learning_rate=0.1,
+    weight_decay=1e-3,
+    schedule="cosine",
+    augmentation=FLIP_AND_CROP,
+)
+RESNET18_LONG = replace(
+    RESNET20_LONG,
+    epochs=100,
+    weight_decay=5e-3,
+    warmup_epochs=5,
+    augmentation=replace(FLIP_AND_CROP, cutout=8),
+    precision="mixed_bfloat16",
+)
+# Hassani et al. (2021), appendix.  Theirs augment by learned policies, and mix half of the
+# batches; ours by RandAugment, one operation for the small networks, and mix all batches of the
+# large ones.
+SMALL_TRANSFORMER_LONG = Recipe(
+    epochs=200,
+    learning_rate=6e-4,
+    weight_decay=6e-2,
+    warmup_epochs=10,
+    schedule="cosine",
+    augmentation=replace(FLIP_AND_CROP, randaugment=(1, 9)),
+    label_smoothing=0.1,
+)
+TRANSFORMER_LONG = replace(
+    SMALL_TRANSFORMER_LONG,
+    augmentation=replace(FLIP_AND_CROP, randaugment=(2, 9), cutmix=1.0),
+    precision="mixed_bfloat16",
+)
 
 # To learn a few images by heart; of permuted labels, validation knows nothing.
 PLAIN = Recipe(epochs=600, batch_size=32, optimizer="adam", schedule="cosine", select="last")
@@ -275,16 +254,6 @@ FAST_TRIALS = {
         (FAST, {"epochs": 2, "learning_rate": 0.18, "kernel_rate": 0.32}),
     ),
 }
-
-
-def with_defaults(recorded: dict) -> dict:
-    """A record's settings, as plain values; one that came after the record has its default.
-
-    Every setting's default is what training did before there was the setting.
-    """
-    defaults = json.loads(json.dumps(asdict(Recipe(epochs=1))))
-    augmentation = defaults["augmentation"] | recorded["augmentation"]
-    return defaults | recorded | {"augmentation": augmentation}
 
 
 def trials(model: str) -> tuple[Recipe, ...]:

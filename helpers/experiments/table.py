@@ -4,28 +4,13 @@
 command line, in notebooks and as the folder of its recorded runs.
 """
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatch
 
 from helpers.data import VARIANTS
-from helpers.experiments.recipes import (
-    AIRBENCH94,
-    DUAL,
-    FAST_4,
-    FAST_9,
-    FAST_11,
-    FAST_20,
-    FAST_34,
-    PLAIN,
-    RESNET18_PUBLISHED,
-    SEARCHED_6,
-    SHORT,
-    SHORT_L1,
-    SHORT_L2,
-    TOKEN_DESCRIBED,
-    VIT_128_PUBLISHED,
-    Recipe,
-)
+from helpers.experiments import recipes as r
+from helpers.experiments.recipe import Recipe
 
 
 @dataclass(frozen=True)
@@ -47,33 +32,89 @@ class Experiment:
         return asdict(self.settings)
 
 
+FAMILIES = " ".join(r.SEARCHED)
+TOKEN_PAIR = "cnn_baseline hybrid_token"  # system C's hybrid, and the same without tokens
+
+# Data, models that share a row, recipe, settings.
+ROWS = (
+    # The three systems, by their authors' code.
+    ("cifar10", "resnet18", "published", r.RESNET18_PUBLISHED),
+    ("cifar10", "vit_128", "published", r.VIT_128_PUBLISHED),
+    ("cifar10", "vit_128", "dropout_everywhere", r.VIT_128_DROPOUT),
+    ("cifar10", "hybrid_dual", "published", r.DUAL_PUBLISHED),
+    ("cifar10", "hybrid_dual", "corrected", r.DUAL_CORRECTED),
+    ("cifar100", "hybrid_dual", "published", r.DUAL_PUBLISHED),
+    ("cifar100", "hybrid_dual", "corrected", r.DUAL_CORRECTED),
+    ("cifar100", "hybrid_dual", "no_l2", r.DUAL_NO_L2),
+    ("cifar100", "hybrid_dual", "no_dropout", r.DUAL_NO_DROPOUT),
+    # System C by its text; on imbalanced data, with what is done for scarce classes.
+    ("cifar10", TOKEN_PAIR, "described", r.TOKEN_DESCRIBED),
+    *(
+        (data, TOKEN_PAIR, recipe, replace(r.TOKEN_DESCRIBED, **r.BY_RECALL, **changes))
+        for data in ("cifar10-imbalanced", "cifar10-imbalanced_easy")
+        for recipe, changes in {"described": {}, "described_weighted": r.WEIGHTED}.items()
+    ),
+    *(
+        ("cifar10-imbalanced", TOKEN_PAIR, recipe, replace(r.TOKEN_DESCRIBED, **r.BY_RECALL, **own))
+        for recipe, own in r.RIVALS.items()
+    ),
+    # One schedule for all.
+    ("cifar10", FAMILIES, "short", r.SHORT),
+    ("cifar10", "vit_stem vit_seqpool", "short", r.SHORT),  # what makes the ViT a CCT
+    ("cifar10", "resnet20", "short_l1", r.SHORT_L1),
+    ("cifar10", "resnet20", "short_l2", r.SHORT_L2),
+    ("cifar10", "vit", "equal_compute", r.EQUAL_COMPUTE),
+    *((data, FAMILIES, "few", settings) for data, settings in r.FEW.items()),
+    ("cifar10-imbalanced", "vit cct", "short", replace(r.SHORT, **r.BY_RECALL)),
+    (
+        "cifar10-imbalanced",
+        "vit cct",
+        "short_weighted",
+        replace(r.SHORT, **r.BY_RECALL, **r.WEIGHTED),
+    ),
+    ("cifar100", "resnet20 vit cct", "short", r.SHORT),
+    # Long enough.
+    ("cifar10", "resnet18", "long", r.RESNET18_LONG),
+    ("cifar10", "resnet20", "long", r.RESNET20_LONG),
+    ("cifar10", "vit cct", "long", r.SMALL_TRANSFORMER_LONG),
+    ("cifar10", "vit_lite cct_7", "long", r.TRANSFORMER_LONG),
+    # Chosen by a search.
+    *(("cifar10", model, "searched_6", settings) for model, settings in r.SEARCHED_6.items()),
+    # For speed.
+    ("cifar10", "fast_cnn", "airbench94", r.AIRBENCH94),
+    ("cifar10", "fast_cnn", "fast_4", r.FAST_4),
+    ("cifar10", "fast_cnn", "fast_11", r.FAST_11),
+    ("cifar10", "fast_cnn", "fast_20", r.FAST_20),
+    ("cifar10", "fast_cnn", "fast_34", r.FAST_34),
+    ("cifar10", "fast_hybrid", "fast_9", r.FAST_9),
+    # A control: labels that mean nothing.
+    ("cifar10-permuted", "cnn_baseline", "plain", r.PLAIN),
+)
+
+
+def _by_code() -> Iterator[tuple[str, str, str, Recipe]]:
+    """Rows of system C by its code, with the controls that it lacks: the CNN alone, no weights."""
+    for epochs in (8, 40, 80):  # as the code has it; the least and the most of the text
+        plain = replace(r.TOKEN_PUBLISHED, epochs=epochs)
+        relu = replace(plain, model_options=r.RELU)
+        recipe = f"published_{epochs}"
+        for model, settings in (("cnn_baseline", plain), ("hybrid_token", relu)):
+            yield "cifar10", model, recipe, settings
+            if epochs == 80:
+                continue
+            weighted = replace(settings, **r.WEIGHTED)
+            yield "cifar10-thinned", model, recipe, settings
+            yield "cifar10-thinned", model, f"{recipe}_weighted", weighted
+            if model == "hybrid_token":
+                yield "cifar10", model, f"linear_{epochs}", plain
+
+
 def _all() -> list[Experiment]:
-    rows = [
-        ("cifar10", "resnet18", "published", RESNET18_PUBLISHED),
-        ("cifar10", "vit_128", "published", VIT_128_PUBLISHED),
-        ("cifar10", "hybrid_dual", "corrected", DUAL),
-        ("cifar100", "hybrid_dual", "corrected", DUAL),
+    return [
+        Experiment(data, model, recipe, settings)
+        for data, models, recipe, settings in (*ROWS, *_by_code())
+        for model in models.split()
     ]
-    for model in ("cnn_baseline", "hybrid_token"):
-        rows.append(("cifar10", model, "described", TOKEN_DESCRIBED))
-        for weights, recipe in (("none", "described"), ("inverse_frequency", "described_weighted")):
-            settings = replace(TOKEN_DESCRIBED, class_weights=weights, select="macro_recall")
-            rows.append(("cifar10-imbalanced", model, recipe, settings))
-    for model in ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct"):
-        rows.append(("cifar10", model, "short", SHORT))
-    rows += [("cifar10", model, "searched_6", recipe) for model, recipe in SEARCHED_6.items()]
-    rows += [
-        ("cifar10-permuted", "cnn_baseline", "plain", PLAIN),
-        ("cifar10", "resnet20", "short_l1", SHORT_L1),
-        ("cifar10", "resnet20", "short_l2", SHORT_L2),
-        ("cifar10", "fast_cnn", "airbench94", AIRBENCH94),
-        ("cifar10", "fast_cnn", "fast_4", FAST_4),
-        ("cifar10", "fast_cnn", "fast_11", FAST_11),
-        ("cifar10", "fast_cnn", "fast_34", FAST_34),
-        ("cifar10", "fast_cnn", "fast_20", FAST_20),
-        ("cifar10", "fast_hybrid", "fast_9", FAST_9),
-    ]
-    return [Experiment(*row) for row in rows]
 
 
 EXPERIMENTS = {experiment.name: experiment for experiment in _all()}

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from helpers import data
 from helpers.backend import keras
 from helpers.data.augmentation import mirror
 
@@ -25,6 +26,10 @@ class Batches(keras.utils.PyDataset):
         class_weights: (C,) floats; each image's loss is multiplied by its class's.
         label_smoothing: share of each label that is spread evenly over all classes (Szegedy et
             al. 2016, section 7).
+        weighted_from: the first epoch, from 0, that the class weights count in.
+        sampling: `all` images once an epoch, or as many of each class as of any other
+            (`balanced`), as many in all; of a class, each image as often as any other, or once
+            more.
 
     A batch is (images, labels float32 (n, C)), with class weights also (n,) floats.  Labels are
     one-hot where nothing mixes or smooths them.
@@ -44,6 +49,8 @@ class Batches(keras.utils.PyDataset):
         seed,
         class_weights=None,
         label_smoothing=0.0,
+        weighted_from=0,
+        sampling="all",
     ):
         super().__init__()
         if class_weights is not None and augmentation.mixes:
@@ -55,6 +62,7 @@ class Batches(keras.utils.PyDataset):
         self.batch_size, self.augmentation = batch_size, augmentation
         self.seed, self.class_weights = seed, class_weights
         self.label_smoothing = label_smoothing
+        self.weighted_from, self.sampling = weighted_from, sampling
         self._first_mirrored = np.random.default_rng((seed, MIRRORED)).random(len(images)) < 0.5
         self.epoch = 0
 
@@ -65,7 +73,9 @@ class Batches(keras.utils.PyDataset):
     @epoch.setter
     def epoch(self, epoch: int) -> None:
         self._epoch = epoch
-        self._order = np.random.default_rng((self.seed, epoch)).permutation(self.index)
+        rng = np.random.default_rng((self.seed, epoch))
+        chosen = self.index if self.sampling == "all" else self._balanced(rng)
+        self._order = rng.permutation(chosen)
 
     def __len__(self):
         return -(-len(self.index) // self.batch_size)
@@ -84,7 +94,22 @@ class Batches(keras.utils.PyDataset):
         labels += self.label_smoothing * (1 / self.number_of_classes - labels)
         if self.class_weights is None:
             return images, labels
+        if self.epoch < self.weighted_from:
+            return images, labels, np.ones(len(chosen), np.float32)
         return images, labels, np.asarray(self.class_weights, np.float32)[self.labels[chosen]]
+
+    def _balanced(self, rng):
+        """As many positions as `index` has, of each class as many, or one more."""
+        classes = self.number_of_classes
+        share, over = divmod(len(self.index), classes)
+        shares = share + (rng.permutation(classes) < over)
+        counts = data.class_counts(self.labels[self.index], classes)
+        parts = []
+        for label, (wanted, count) in enumerate(zip(shares, counts, strict=True)):
+            own = self.index[self.labels[self.index] == label]
+            passes = [rng.permutation(own) for _ in range(-(-wanted // count))]
+            parts.append(np.concatenate(passes)[:wanted])
+        return np.concatenate(parts)
 
 
 def one_hot(labels, number_of_classes):

@@ -10,6 +10,7 @@ from helpers.backend import keras, on_gpu
 from helpers.experiments.recipes import Recipe
 from helpers.models import adapt_whitening
 from helpers.records import provenance
+from helpers.training import losses
 from helpers.training.batches import Batches, one_hot
 from helpers.training.optimizers import LinearDecay, Lookahead, Muon
 from helpers.training.progress import Progress
@@ -79,9 +80,7 @@ def fit(
         ValueError: the resume file is damaged, or belongs to another training.
     """
     classes = len(split.data.classes)
-    weights = None
-    if settings.class_weights == "inverse_frequency":
-        weights = data.inverse_frequency(split.y_train, classes)
+    weights, weighted_from = losses.weighting(settings, split.y_train, classes)
     batches = Batches(
         split.data.x_train,
         split.data.y_train,
@@ -92,9 +91,13 @@ def fit(
         seed,
         weights,
         settings.label_smoothing,
+        weighted_from,
+        settings.sampling,
     )
     adapt_whitening(model, split.data.x_train[split.train_index[:WHITENED]])
     _compile(model, settings, len(batches), classes)
+    if settings.loss == "balanced_softmax":
+        losses.balance_softmax(model, data.class_counts(split.y_train, classes))
     keeper = Keeper(settings, batches, resume)
     keeper.set_model(model)
     keeper.restore()

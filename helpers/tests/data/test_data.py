@@ -137,7 +137,10 @@ def test_subset_keeps_the_fraction_of_each_class():
     [
         ("cifar10", [180] * 10, [20] * 10),
         ("cifar10-imbalanced", [180] * 3 + [36] * 3 + [180] * 4, [20] * 3 + [4] * 3 + [20] * 4),
+        ("cifar10-imbalanced_easy", [180, 36] + [180] * 6 + [36] * 2, [20, 4] + [20] * 6 + [4] * 2),
+        ("cifar10-thinned", [180] * 3 + [36] * 3 + [180] * 4, [20] * 10),
         ("cifar10-5pct", [9] * 10, [1] * 10),
+        ("cifar10-20pct", [36] * 10, [4] * 10),
     ],
 )
 def test_prepare_thins_out_then_splits(sample, variant, train, val):
@@ -146,6 +149,26 @@ def test_prepare_thins_out_then_splits(sample, variant, train, val):
     assert np.bincount(split.y_val).tolist() == val
     assert not set(split.train_index) & set(split.val_index)
     np.testing.assert_array_equal(split.x_val, sample.x_train[split.val_index])
+
+
+@pytest.mark.parametrize(
+    ("variant", "train", "val"),
+    [
+        ("cifar10", "209040a1f0151222", "481cb67ad1926e38"),
+        ("cifar10-imbalanced", "413c3715dfdaf48f", "6f60ccd2caefd146"),
+        ("cifar10-imbalanced_easy", "71107d39c137089f", "dccc06d06d926206"),
+        ("cifar10-thinned", "9579d5dc0db03d6d", "481cb67ad1926e38"),
+        ("cifar10-5pct", "ae84241bb1d164ab", "038f66d45bb92b4e"),
+        ("cifar10-20pct", "c12f628878b111df", "2b9132b1e2372f52"),
+        ("cifar10-permuted", "6c3602d881ccd7aa", "72707bd5d3a226bb"),
+    ],
+)
+def test_seed_0_chooses_the_same_images_as_ever(sample, variant, train, val):
+    whole = replace(sample, y_train=data.official_labels()[0])  # a split looks at nothing else
+    split = data.prepare(variant, 0, whole)
+    for index, digest in ((split.train_index, train), (split.val_index, val)):
+        assert hashlib.sha256(index.astype("<i8").tobytes()).hexdigest()[:16] == digest
+    assert data.training_images(variant) == len(split.train_index)
 
 
 def test_permuted_labels_are_those_of_other_images(sample):
@@ -191,6 +214,15 @@ def test_whole_cifar10_splits_45000_to_5000(whole_cifar10):
 def test_inverse_frequency_by_hand():
     weights = data.inverse_frequency(np.array([0, 0, 0, 1, 2, 2]), 3)
     assert weights.tolist() == [6 / 9, 6 / 3, 6 / 6]
+
+
+def test_effective_number_by_hand():
+    labels = np.array([0, 0, 0, 1])
+    # (1 - 0.5^n) / (1 - 0.5) is 1.75 images of three, and 1 of one.
+    inverse = np.array([1 / 1.75, 1])
+    np.testing.assert_allclose(
+        data.effective_number(labels, 2, beta=0.5), 2 * inverse / inverse.sum()
+    )
 
 
 # ---- bad requests

@@ -8,6 +8,7 @@ import pytest
 from helpers.data import VARIANTS
 from helpers.data.augmentation import Augmentation
 from helpers.experiments import EXPERIMENTS, find, table
+from helpers.experiments.recipes import Recipe
 from helpers.models import BUILDERS
 from helpers.results import plots
 
@@ -51,7 +52,9 @@ def test_dual_hybrid_stops_early_on_validation_loss():
     assert recipe.augmentation == Augmentation(flip=True, brightness=0.1, contrast=(0.8, 1.2))
 
 
-UNTUNED = [e for pattern in ("*/published", "*/described*", "*/short*") for e in find(pattern)]
+UNTUNED = [
+    e for pattern in ("*/published", "*/described*", "*/short*", "*/few") for e in find(pattern)
+]
 
 
 @pytest.mark.parametrize("experiment", [e for e in UNTUNED if e.model != "hybrid_dual"])
@@ -60,9 +63,22 @@ def test_all_other_untuned_recipes_flip_and_crop(experiment):
 
 
 def test_short_is_one_recipe_for_all():
-    recipes = {e.settings for e in find("cifar10/*/short")}
+    recipes = {e.settings for e in find("cifar10*/*/short") if e.data != "cifar10-imbalanced"}
     assert len(recipes) == 1
     assert recipes.pop().epochs == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "epochs"),
+    [
+        ("cifar10/vit/equal_compute", 63),
+        ("cifar10-5pct/cct/few", 300),
+        ("cifar10-20pct/cct/few", 150),
+    ],
+)
+def test_some_recipes_are_short_for_more_epochs(name, epochs):
+    short = EXPERIMENTS["cifar10/vit/short"].settings
+    assert EXPERIMENTS[name].settings == replace(short, epochs=epochs)
 
 
 @pytest.mark.parametrize(("penalty", "strength"), [("l1", 1e-5), ("l2", 1e-4)])
@@ -82,8 +98,92 @@ def test_imbalanced_recipes_differ_in_class_weights_alone(model):
     assert plain["select"] == "macro_recall"
 
 
+@pytest.mark.parametrize("model", ["cnn_baseline", "hybrid_token"])
+@pytest.mark.parametrize(
+    ("recipe", "changes"),
+    [
+        ("balanced_softmax", {"loss": "balanced_softmax"}),
+        ("deferred_weights", {"class_weights": "deferred"}),
+        ("oversampled", {"sampling": "balanced"}),
+    ],
+)
+def test_rivals_of_class_weights_differ_in_one_setting(model, recipe, changes):
+    plain = EXPERIMENTS[f"cifar10-imbalanced/{model}/described"].settings
+    rival = EXPERIMENTS[f"cifar10-imbalanced/{model}/{recipe}"].settings
+    assert rival == replace(plain, **changes)
+
+
+@pytest.mark.parametrize("name", ["cifar10/{}/published_8", "cifar10-thinned/{}/published_40"])
+def test_system_c_by_its_code_flips_alone_and_its_tokens_have_a_relu(name):
+    cnn, hybrid = (
+        EXPERIMENTS[name.format(model)].settings for model in ("cnn_baseline", "hybrid_token")
+    )
+    assert hybrid == replace(cnn, model_options=(("token_activation", "relu"),))
+    assert cnn == Recipe(
+        epochs=int(name.split("_")[-1]), optimizer="adam", augmentation=Augmentation(flip=True)
+    )
+
+
+@pytest.mark.parametrize("epochs", [8, 40])
+def test_linear_tokens_differ_from_the_code_s_in_the_relu_alone(epochs):
+    by_code = EXPERIMENTS[f"cifar10/hybrid_token/published_{epochs}"].settings
+    linear = EXPERIMENTS[f"cifar10/hybrid_token/linear_{epochs}"].settings
+    assert linear == replace(by_code, model_options=())
+
+
+@pytest.mark.parametrize("experiment", find("cifar10-thinned/*/*_weighted"))
+def test_thinned_runs_have_their_controls(experiment):
+    plain = EXPERIMENTS[experiment.name.removesuffix("_weighted")].settings
+    assert experiment.settings == replace(plain, class_weights="inverse_frequency")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "option"), [("no_l2", ("l2", 0.0)), ("no_dropout", ("dropout", False))]
+)
+def test_the_dual_hybrid_s_ablations_leave_one_thing_out(recipe, option):
+    published = EXPERIMENTS["cifar100/hybrid_dual/published"].settings
+    assert published.model_options == (("as_published", True),)
+    ablation = EXPERIMENTS[f"cifar100/hybrid_dual/{recipe}"].settings
+    assert ablation == replace(published, model_options=(*published.model_options, option))
+
+
+FIVE = "cnn_baseline,resnet20,vit,hybrid_token,cct"
+PAIR = "cnn_baseline,hybrid_token"
+
+
+@pytest.mark.parametrize(
+    ("data", "models", "recipes"),
+    [
+        ("cifar10", PAIR, "described,published_8,published_40,published_80"),
+        ("cifar10", "hybrid_token", "linear_8,linear_40"),
+        ("cifar10-imbalanced", PAIR, "described,described_weighted"),
+        ("cifar10-imbalanced", PAIR, "balanced_softmax,deferred_weights,oversampled"),
+        ("cifar10-imbalanced_easy", PAIR, "described,described_weighted"),
+        ("cifar10-thinned", PAIR, "published_8,published_40"),
+        ("cifar10-thinned", PAIR, "published_8_weighted,published_40_weighted"),
+        ("cifar10", FIVE, "short,searched_6"),
+        ("cifar10", "vit", "equal_compute"),
+        ("cifar10-5pct", FIVE, "few"),
+        ("cifar10-20pct", FIVE, "few"),
+        ("cifar10-imbalanced", "vit,cct", "short,short_weighted"),
+        ("cifar100", "hybrid_dual", "published,corrected,no_l2,no_dropout"),
+        ("cifar10", "hybrid_dual", "published,corrected"),
+        ("cifar10", "resnet18", "published,long"),
+        ("cifar10", "resnet20,cct,vit,vit_lite,cct_7", "long"),
+        ("cifar10", "vit_stem,vit_seqpool", "short"),
+        ("cifar100", "resnet20,cct,vit", "short"),
+        ("cifar10", "vit_128", "published,dropout_everywhere"),
+    ],
+)
+def test_the_grid_is_complete(data, models, recipes):
+    for model in models.split(","):
+        for recipe in recipes.split(","):
+            assert f"{data}/{model}/{recipe}" in EXPERIMENTS
+
+
 def test_find_by_pattern():
-    assert [e.name for e in find("cifar10/resnet18/*")] == ["cifar10/resnet18/published"]
+    found = [e.name for e in find("cifar10/resnet18/*")]
+    assert found == ["cifar10/resnet18/published", "cifar10/resnet18/long"]
     assert {e.data for e in find("cifar10-imbalanced/*")} == {"cifar10-imbalanced"}
     assert len(find("*")) == len(EXPERIMENTS)
 

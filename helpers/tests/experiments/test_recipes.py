@@ -21,6 +21,8 @@ from helpers.experiments.recipes import SPACE, TRIALS, Recipe, drawn
         ({"optimizer": "adam", "weight_decay": 0.1}, "choose adamw, or leave the decay out"),
         ({"schedule": "step"}, "'step': choose from constant, cosine, linear"),
         ({"class_weights": "balanced"}, "'balanced': choose from none, inverse_frequency"),
+        ({"loss": "focal"}, "'focal': choose from cross_entropy, balanced_softmax"),
+        ({"sampling": "half"}, "'half': choose from all, balanced"),
         ({"select": "f1"}, "'f1': choose from accuracy, macro_recall, loss, last"),
     ],
 )

@@ -138,3 +138,34 @@ def test_one_hot_by_hand():
     expected = np.array([[0, 0, 1], [1, 0, 0]], np.float32)
     np.testing.assert_array_equal(one_hot(np.array([2, 0]), 3), expected)
     assert one_hot(np.array([2, 0]), 3).dtype == np.float32
+
+
+def test_weights_that_come_later_are_ones_before():
+    weights = [1.0, 2.0, 3.0, 4.0]
+    for epoch in range(4):
+        batch = make(epoch=epoch, class_weights=weights, weighted_from=2)[0]
+        classes = batch[1].argmax(1)
+        expected = np.array(weights)[classes] if epoch >= 2 else np.ones(16)
+        assert batch[2].tolist() == expected.tolist()
+
+
+def test_balanced_sampling_draws_each_class_as_often():
+    # 15 images, of classes 0 to 3: 2, 3, 4 and 6 of them.
+    index = np.array([0, 4, 1, 5, 9, 2, 6, 10, 14, 3, 7, 11, 15, 19, 23])
+    times = np.zeros((6, 24), int)
+    for epoch in range(6):
+        batches = make(epoch=epoch, index=index, batch_size=5, sampling="balanced")
+        images, labels = passed(batches)
+        assert len(images) == len(index)
+        assert sorted(labels.sum(0).tolist()) == [3, 4, 4, 4]
+        times[epoch] = np.bincount(images[:, 0, 0, 0], minlength=24)
+    assert set(np.flatnonzero(times.sum(0))) == set(index.tolist())
+    for label in range(4):
+        own = times[:, [i for i in index if LABELS[i] == label]]
+        assert (own.max(1) - own.min(1) <= 1).all()  # of a class, no image is favoured
+
+
+def test_balanced_sampling_follows_from_seed_and_epoch():
+    first, again, later = (make(epoch=epoch, sampling="balanced")._order for epoch in (3, 3, 4))
+    assert first.tolist() == again.tolist()
+    assert first.tolist() != later.tolist()
