@@ -187,3 +187,37 @@ def test_per_class_ends_with_the_means_and_all_images():
 
 def test_decisive_tests_are_scores_of_the_audit():
     assert set(tables.DECISIVE) <= {*faithfulness.LOWERED, *faithfulness.RAISED}
+
+
+def costly(model, seed, epochs, macs):
+    info = {"data": "cifar10", "model": model, "recipe": "short", "macs": macs}
+    info |= {"parameters": 7, "epochs_run": epochs, "seconds_training": 1e6}
+    return SimpleNamespace(name=f"cifar10/{model}/short", seed=seed, info=info)
+
+
+def test_costs_have_operations_of_the_records_and_times_of_the_benchmark(monkeypatch, tmp_path):
+    found = [
+        costly("cct", 0, 10, 10**8),
+        costly("vit", 0, 10, 10**7),
+        costly("vit", 1, 20, 10**7),
+    ]
+    monkeypatch.setattr(runs, "recorded", lambda pattern, root: found)
+    monkeypatch.setattr(config, "FIGURES", tmp_path)
+    assert tables.costs_by_model()["minutes"].isna().all()
+    (tmp_path / "bench.csv").write_text(
+        "measure,ours\n"
+        '"training step, vit",450\n"latency of one image, vit",1.5\nimport helpers,0.2\n'
+    )
+    frame = tables.costs_by_model()
+    assert list(frame.index) == ["cifar10/vit/short", "cifar10/cct/short"]  # by operations
+    vit = frame.loc["cifar10/vit/short"]
+    assert (vit["model"], vit["seeds"], vit["epochs"]) == ("ViT", 2, 15)
+    assert vit["PFLOP"] == pytest.approx(6 * 1e7 * 45_000 * 15 / 1e15)
+    assert vit["minutes"] == pytest.approx(45_000 * 15 / 450 / 60)
+    assert (vit["training images/s"], vit["latency, ms"]) == (450, 1.5)
+    assert np.isnan(frame.loc["cifar10/cct/short", "minutes"])
+
+
+def test_costs_without_a_run_are_empty(monkeypatch):
+    monkeypatch.setattr(runs, "recorded", lambda pattern, root: [])
+    assert tables.costs_by_model().empty
