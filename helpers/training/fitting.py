@@ -1,5 +1,6 @@
 """Train one experiment: reproducible, resumable, recorded."""
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +11,7 @@ from helpers.backend import keras, on_gpu
 from helpers.experiments.recipes import Recipe
 from helpers.models import adapt_whitening
 from helpers.records import provenance
-from helpers.training import losses
+from helpers.training import arithmetic, chunks, losses
 from helpers.training.batches import Batches, one_hot
 from helpers.training.optimizers import LinearDecay, Lookahead, Muon
 from helpers.training.progress import Progress
@@ -20,6 +21,7 @@ from helpers.training.resume import Keeper, best_epoch
 XLA_ON_CPU = ("vit",)
 
 WHITENED = 1000  # training images that a whitening layer is computed from
+SECONDS_BETWEEN_SAVES = 20  # where an epoch takes less
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,8 @@ def fit(
         seed: of order, augmentation and dropout (`keras.utils.set_random_seed` before building
             the model makes its first weights follow from the seed too).
         title: of the line that shows the progress.
-        resume: file to go on from if it exists, written after each epoch.
+        resume: file to go on from if it exists, written after each epoch, or every 20 s where
+            epochs take a moment (`helpers.training.chunks`).
 
     Raises:
         FloatingPointError: the loss is not finite.
@@ -95,37 +98,50 @@ def fit(
         settings.sampling,
     )
     adapt_whitening(model, split.data.x_train[split.train_index[:WHITENED]])
-    _compile(model, settings, len(batches), classes)
+    in_chunks = chunks.pay()
+    _compile(model, settings, len(batches), classes, in_chunks)
     if settings.loss == "balanced_softmax":
         losses.balance_softmax(model, data.class_counts(split.y_train, classes))
-    keeper = Keeper(settings, batches, resume)
+    keeper = Keeper(settings, batches, resume, SECONDS_BETWEEN_SAVES if in_chunks else 0)
     keeper.set_model(model)
     keeper.restore()
     if not keeper.is_finished():
         progress = Progress(title, settings.epochs)
         progress.done = len(keeper.history)
-        # Behind the keeper, which has to see the averages before they are swapped out again.
-        averaging = [keras.callbacks.SwapEMAWeights()] if settings.average else []
-        if settings.lookahead:
-            averaging.append(Lookahead(settings.epochs * len(batches)))
-        model.fit(
-            batches,
-            validation_data=(split.x_val, one_hot(split.y_val, classes)),
-            validation_batch_size=500,
-            epochs=settings.epochs,
-            initial_epoch=len(keeper.history),
-            shuffle=False,
-            verbose=0,
-            callbacks=[keeper, *averaging, progress],
-        )
+        validation = split.x_val, one_hot(split.y_val, classes)
+        fit_all = chunks.fit if in_chunks else _fit_step_by_step
+        # Validation, which chooses the epoch, is in the arithmetic of training.
+        with arithmetic.training(settings.precision), closing(keeper):
+            fit_all(model, settings, batches, validation, [keeper, progress], len(keeper.history))
     model.set_weights(keeper.best)
     history = pd.DataFrame(keeper.history)
     made_with = provenance.joined(keeper.made_with) if keeper.made_with else {}
     return Fitted(model, history, best_epoch(history, settings), made_with)
 
 
-def _compile(model, settings, steps, classes):
-    optimizer = _optimizer(settings, _learning_rate(settings, steps))
+def _fit_step_by_step(model, settings, batches, validation, callbacks, initial_epoch):
+    keeper, *others = callbacks
+    # Behind the keeper, which has to see the averages before they are swapped out again.
+    averaging = [keras.callbacks.SwapEMAWeights()] if settings.average else []
+    if settings.lookahead:
+        averaging.append(Lookahead(settings.epochs * len(batches)))
+    model.fit(
+        batches,
+        validation_data=validation,
+        validation_batch_size=500,
+        epochs=settings.epochs,
+        initial_epoch=initial_epoch,
+        shuffle=False,
+        verbose=0,
+        callbacks=[keeper, *averaging, *others],
+    )
+
+
+def _compile(model, settings, steps, classes, in_chunks=False):
+    rate = _learning_rate(settings, steps)
+    if in_chunks and not isinstance(rate, float):
+        rate = chunks.Given(rate)
+    optimizer = _optimizer(settings, rate)
     optimizer.build(model.trainable_variables)
     model.compile(
         optimizer,

@@ -95,12 +95,19 @@ class Lookahead(keras.callbacks.Callback):
         self._slow = self.model.get_weights()
 
     def on_train_batch_end(self, batch, logs=None):
-        if (batch + 1) % self.EVERY and batch + 1 < self.params["steps"]:
+        if not self.pulls(batch, self.params["steps"]):
             return
-        step = int(ops.convert_to_numpy(self.model.optimizer.iterations))
-        stay = 0.95**self.EVERY * (step / self.steps) ** 3
+        share = self.share(int(ops.convert_to_numpy(self.model.optimizer.iterations)))
         self._slow = [
-            slow + (1 - stay) * (fast - slow)
+            slow + share * (fast - slow)
             for slow, fast in zip(self._slow, self.model.get_weights(), strict=True)
         ]
         self.model.set_weights(self._slow)
+
+    def pulls(self, batch: int, batches: int) -> bool:
+        """Whether the weights go back to the copy after this batch, from 0, of an epoch's."""
+        return (batch + 1) % self.EVERY == 0 or batch + 1 == batches
+
+    def share(self, done: int) -> float:
+        """The part of the way to the weights that the copy goes after so many steps."""
+        return 1 - 0.95**self.EVERY * (done / self.steps) ** 3

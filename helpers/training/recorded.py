@@ -7,6 +7,7 @@ from helpers import data
 from helpers.backend import keras
 from helpers.models import build
 from helpers.records import runs
+from helpers.training.arithmetic import full_float32
 
 PREDICTED = 500  # images at a time
 
@@ -56,10 +57,11 @@ def reproduce(run: runs.Run) -> pd.Series:
 
 
 def predict_logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Logits (N, C) float32 of uint8 images (N, 32, 32, 3)."""
-    if len(images) <= PREDICTED:  # `predict` would take longer to start than to compute
-        return model.predict_on_batch(images)
-    return model.predict(images, batch_size=PREDICTED, verbose=0)
+    """Logits (N, C) float32 of uint8 images (N, 32, 32, 3), the same on a GPU as on a CPU."""
+    with full_float32():
+        if len(images) <= PREDICTED:  # `predict` would take longer to start than to compute
+            return model.predict_on_batch(images)
+        return model.predict(images, batch_size=PREDICTED, verbose=0)
 
 
 def predict_tta(model: keras.Model, images: np.ndarray) -> np.ndarray:

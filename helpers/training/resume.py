@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import threading
 import time
 from pathlib import Path
 
@@ -16,15 +17,26 @@ from helpers.records import provenance
 from helpers.training.batches import Batches
 
 
+SMALL = 2_000_000  # weights: a copy of them is taken after each epoch
+
+
 class Keeper(keras.callbacks.Callback):
     """Seeds each epoch, keeps the best weights, stops early, and saves what resuming needs.
 
     Keras's own `BackupAndRestore` forgets the best value and the state of dropout, and a kill
     between its two files tears it: here one file, renamed into place, holds everything.
+
+    Args:
+        every: 0: the file is written after each epoch, and training waits for it.  Else it is
+            written beside training, this many seconds after the last one or later, and in
+            `close`, which a training that ends or is interrupted has to call.
     """
 
-    def __init__(self, settings: Recipe, batches: Batches, resume: Path | None):
+    def __init__(self, settings: Recipe, batches: Batches, resume: Path | None, every: float = 0):
         super().__init__()
+        self.every = every
+        self._writing, self._unsaved = None, {}
+        self._saved_at = time.perf_counter()
         self.settings, self.batches, self.resume = settings, batches, resume
         self.history = []
         self.best = None
@@ -88,7 +100,7 @@ class Keeper(keras.callbacks.Callback):
         if best_epoch(self.history, self.settings) == epoch + 1:
             self.best = self._validated
         if self.resume is not None:
-            self._save()
+            self._save_if_due()
         if self.is_finished():
             self.model.stop_training = True
 
@@ -113,7 +125,30 @@ class Keeper(keras.callbacks.Callback):
         backend = keras.backend.backend()
         return repr((self.settings, self.model.name, self.batches.seed, backend, images))
 
+    def _save_if_due(self):
+        if not self.every:
+            self._save()
+            return
+        is_writing = self._writing is not None and self._writing.is_alive()
+        if not is_writing and time.perf_counter() - self._saved_at >= self.every:
+            self._writing = threading.Thread(target=_write, args=(self.resume, self._arrays()))
+            self._writing.start()
+            self._saved_at, self._unsaved = time.perf_counter(), {}
+        elif self.model.count_params() < SMALL:
+            self._unsaved = self._arrays()
+
+    def close(self) -> None:
+        """Wait for what is being written; of an unfinished training write the last epoch, too."""
+        if self._writing is not None:
+            self._writing.join()
+        if self._unsaved and not self.is_finished():
+            _write(self.resume, self._unsaved)
+
     def _save(self):
+        _write(self.resume, self._arrays())
+
+    def _arrays(self):
+        """What the resume file holds."""
         state = {
             "of": self._of(),
             "history": self.history,
@@ -127,10 +162,14 @@ class Keeper(keras.callbacks.Callback):
             ("optimizer", optimizer),
         ):
             arrays |= {f"{key}_{i:04}": value for i, value in enumerate(values)}
-        self.resume.parent.mkdir(parents=True, exist_ok=True)
-        beside = self.resume.with_suffix(".writing.npz")
-        np.savez(beside, **arrays)
-        os.replace(beside, self.resume)
+        return arrays
+
+
+def _write(path, arrays):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_suffix(".writing.npz")
+    np.savez(beside, **arrays)
+    os.replace(beside, path)
 
 
 def best_epoch(history: list[dict] | pd.DataFrame, settings: Recipe) -> int:
