@@ -16,7 +16,6 @@ from helpers.experiments.recipes import Recipe
 from helpers.records import provenance
 from helpers.training.batches import Batches
 
-
 SMALL = 2_000_000  # weights: a copy of them is taken after each epoch
 
 
