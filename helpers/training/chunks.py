@@ -64,7 +64,7 @@ def fit(model, settings, batches, validation, callbacks, initial_epoch=0):
     callbacks = keras.callbacks.CallbackList(
         callbacks, add_history=False, model=model, epochs=epochs, steps=len(batches)
     )
-    train, validate, results = _functions(model, settings, len(batches[0]))
+    train, validate, results = _functions(model, settings, batches)
     inputs = _Inputs(model, settings, len(batches))
     calls = _calls(len(batches.index), batches.batch_size)
     validated = [
@@ -109,7 +109,7 @@ def fit(model, settings, batches, validation, callbacks, initial_epoch=0):
 # ---- what is compiled
 
 
-def _functions(model, settings, parts):
+def _functions(model, settings, batches):
     """Training of a chunk, validation and results of metrics, compiled when first called.
 
     They are functions of all that changes, and so serve every model of the same kind.
@@ -120,7 +120,9 @@ def _functions(model, settings, parts):
         settings.model_options,
         settings.precision,
         (settings.optimizer, settings.momentum, settings.kernel_rate, bool(settings.weight_decay)),
-        (settings.schedule == "constant", settings.average, settings.lookahead, parts),
+        (settings.schedule == "constant", settings.average, settings.lookahead),
+        # What balanced softmax is compiled with.
+        settings.loss != "cross_entropy" and np.bincount(batches.labels[batches.index]).tolist(),
     )
     if repr(of) not in _compiled:
         _compiled.clear()
