@@ -280,8 +280,7 @@ def explain(options) -> None:
     """Draw one picture's maps by every method that the recorded model allows."""
     from helpers.explain import picture
 
-    file = options.file or options.image.with_name(f"{options.image.stem}-explained.png")
-    print(picture.draw(options.image, _recorded(options.model), file, options.label))
+    print(picture.draw(options.image, _recorded(options.model), options.file, options.label))
 
 
 def faithfulness(options) -> None:

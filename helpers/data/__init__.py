@@ -6,6 +6,7 @@ new data set, variant or augmentation goes here.
 
 from helpers.data.augmentation import Augmentation
 from helpers.data.names import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_COARSE_CLASSES
+from helpers.data.pictures import read_picture
 from helpers.data.sources import (
     SOURCES,
     Data,
@@ -52,6 +53,7 @@ __all__ = [
     "load_sample",
     "official_labels",
     "prepare",
+    "read_picture",
     "split",
     "subset",
     "training_images",

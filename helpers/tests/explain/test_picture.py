@@ -1,13 +1,11 @@
 """A user's own picture."""
 
 import matplotlib.pyplot as plt
-import numpy as np
 import pytest
 from PIL import Image
 
 from helpers import __main__ as command_line
-from helpers import training
-from helpers.explain import picture
+from helpers import data, training
 from helpers.records import runs
 
 MODEL = "cifar10/cnn_baseline/described"
@@ -34,40 +32,24 @@ def photograph(tmp_path, sample):
     return path
 
 
-def test_the_square_middle_is_read(photograph, sample):
-    found = picture.read(photograph)
-    assert found.shape == (32, 32, 3)
-    assert found.dtype == np.uint8
-    difference = np.abs(found.astype(int) - sample.x_test[0])
-    assert difference.mean() < 5  # no red from the sides
-
-
-@pytest.mark.parametrize("mode", ["L", "RGBA", "P"])
-def test_other_kinds_of_pictures_are_read(tmp_path, mode):
-    Image.new(mode, (10, 20)).save(tmp_path / "one.png")
-    assert picture.read(tmp_path / "one.png").shape == (32, 32, 3)
-
-
-def test_what_is_transparent_is_white(tmp_path):
-    cut_out = Image.new("RGBA", (32, 32), (0, 0, 0, 0))
-    cut_out.paste((200, 0, 0, 255), (8, 8, 24, 24))
-    cut_out.save(tmp_path / "cut.png")
-    found = picture.read(tmp_path / "cut.png")
-    assert found[0, 0].tolist() == [255, 255, 255]
-    assert found[16, 16].tolist() == [200, 0, 0]
-
-
 def test_a_picture_is_explained(photograph, capsys):
     assert main(photograph, "--model", MODEL) == 0
     said, drawn = capsys.readouterr().out.splitlines()
     model = training.load_model(runs.read(MODEL))
-    logits = model.predict_on_batch(picture.read(photograph)[None])
-    best = picture.CIFAR10_CLASSES[logits.argmax()]
+    logits = model.predict_on_batch(data.read_picture(photograph)[None])
+    best = data.CIFAR10_CLASSES[logits.argmax()]
     assert said.startswith(f"CNN baseline: {best} ")
-    file = photograph.with_name("mine-explained.png")
+    file = photograph.with_name("mine.png-explained.png")
     assert drawn == f"{file}: maps for {best}"
     with Image.open(file) as image:
         assert image.width > 500
+
+
+def test_pictures_of_one_name_have_drawings_of_their_own(photograph, capsys):
+    photograph.with_suffix(".jpg").write_bytes(photograph.read_bytes())
+    for ending in ("png", "jpg"):
+        assert main(photograph.with_suffix(f".{ending}"), "--model", MODEL) == 0
+        assert f"mine.{ending}-explained.png: maps" in capsys.readouterr().out
 
 
 def test_another_class_and_file_can_be_chosen(photograph, tmp_path, capsys):
@@ -83,7 +65,7 @@ def test_another_class_and_file_can_be_chosen(photograph, tmp_path, capsys):
         (["missing.png"], "No such file"),
         (["notes.txt"], "notes.txt is no picture that can be read: pass a PNG or JPEG"),
         (["torn.png"], "torn.png is no picture that can be read: pass a PNG or JPEG"),
-        (["deep.png"], "deep.png has more than 8 bits a colour (mode I;16): save it with 8"),
+        (["."], ". is a folder: pass one picture in it, a PNG or JPEG"),
         (["mine.png", "--file", "./mine.png"], "is the picture itself: choose another name"),
         (["mine.png", "--label", "unicorn"], "unknown class 'unicorn': choose from airplane"),
         (["mine.png", "--file", "drawn.pdf"], "drawn.pdf: choose a name that ends in .png"),
@@ -93,7 +75,6 @@ def test_another_class_and_file_can_be_chosen(photograph, tmp_path, capsys):
 def test_bad_input_is_one_line(photograph, tmp_path, monkeypatch, capsys, arguments, text):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "notes.txt").write_text("no picture")
-    Image.new("I;16", (8, 8), 40_000).save(tmp_path / "deep.png")
     whole = photograph.read_bytes()
     (tmp_path / "torn.png").write_bytes(whole[:60] + b"\xff" * 20 + whole[80:])
     files = sorted(tmp_path.iterdir())
