@@ -1,5 +1,6 @@
 """What nbval leaves out of its comparisons: the same table is laid out anew by each pandas."""
 
+from checkout import pytest_xdist_make_scheduler  # noqa: F401
 from nbval.plugin import IPyNbFile
 
 

@@ -45,9 +45,7 @@ class _Unfit(Exception):
 
 def _require_file(path):
     if re.match("[A-Za-z][A-Za-z]+:/", str(path)):
-        raise ValueError(
-            f"{path} is an address: save the picture, and pass the file, a PNG or JPEG"
-        )
+        raise ValueError(f"{path} is an address: save the picture, and pass its file")
     if path.is_dir():
         raise ValueError(f"{path} is a folder: pass one picture in it, a PNG or JPEG")
     if path.exists() and not path.is_file():

@@ -8,6 +8,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from checkout import pytest_xdist_make_scheduler  # noqa: F401
 
 from helpers import config, data  # first of all, so that the order of later imports is safe
 

@@ -84,9 +84,7 @@ HUGE_JP2 = bytes.fromhex(
 def test_damage_is_one_line_that_names_the_file(tmp_path, content):
     path = tmp_path / "damaged.png"
     path.write_bytes(content)
-    with pytest.raises(
-        ValueError, match=r"damaged\.png is no picture that can be read: pass"
-    ):
+    with pytest.raises(ValueError, match=r"damaged\.png is no picture that can be read: pass"):
         data.read_picture(path)
 
 
