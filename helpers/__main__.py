@@ -8,7 +8,9 @@ from pathlib import Path
 from helpers import config, experiments, records, streams
 from helpers.commands import side_by_side, stopping
 from helpers.experiments import recipes
+from helpers.experiments import search as rungs
 from helpers.records import provenance, runs
+from helpers.results import searching
 
 # What bad input, a missing file or network, a training that diverges and an unknown backend raise.
 EXPECTED = (ValueError, RuntimeError, OSError, ArithmeticError, config.BackendError)
@@ -64,14 +66,14 @@ def _parser():
     )
     command.set_defaults(run=train)
 
-    command = commands.add_parser("search", help="run the trials that recipes are chosen by")
+    command = commands.add_parser("search", help="choose recipes by trials, on validation")
     command.add_argument("models", nargs="*", default=recipes.SEARCHED, metavar="MODEL")
     command.add_argument(
         "--trials",
-        type=int,
+        type=_trial,
         nargs="+",
-        metavar="K",
-        help="from 0 (default: all)",
+        metavar="TRIAL",
+        help="numbers from 0, or names, e.g. draw3_12 (default: all, rung after rung)",
     )
     command.add_argument(
         "--jobs",
@@ -175,17 +177,51 @@ def train(options) -> int:
 
 
 def search(options) -> int:
-    """Run the trials that are missing, several side by side."""
+    """Run the trials that are missing, several side by side.
+
+    Families go through the rungs of `helpers.experiments.search`, which ends by writing down what
+    `matched` is; other models have a list of trials.
+    """
+    models = dict.fromkeys(options.models)
+    if options.trials is not None:
+        return _run_trials(
+            [(model, trial) for model in models for trial in options.trials], options
+        )
+    families = [model for model in models if model in recipes.SEARCHED]
+    status = _run_trials(
+        [
+            (model, trial)
+            for model in models
+            if model not in families
+            for trial in range(len(recipes.trials(model)))
+        ],
+        options,
+    )
+    while todo := [(model, rungs.name(*trial)) for model in families for trial in _missing(model)]:
+        if failed := _run_trials(todo, options):
+            return failed
+    for model in families:
+        best = rungs.best(searching.accuracies(model))
+        rungs.choose(model, best)
+        print(f"{model}: matched is {best}")
+    return status
+
+
+def _missing(model):
+    return rungs.missing(searching.accuracies(model))
+
+
+def _run_trials(trials, options) -> int:
+    """Those trials, a model and a number or name each, that are not recorded."""
     todo = []
-    for model in dict.fromkeys(options.models):
-        numbers = range(len(recipes.trials(model))) if options.trials is None else options.trials
-        for trial in dict.fromkeys(numbers):
-            recipes.trial(model, trial)  # refuses one that there is not
-            if runs.is_recorded(runs.trial_file(model, trial)):
-                print(f"{model} trial {trial}: recorded already")
-            else:
-                todo.append((model, trial))
-    todo.sort(key=lambda item: item[1])  # the same number of trials for every model, if stopped
+    for model, trial in dict.fromkeys(trials):
+        rungs.settings(model, trial)  # refuses one that there is not
+        if runs.is_recorded(runs.trial_file(model, trial)):
+            print(f"{model} trial {trial}: recorded already")
+        else:
+            todo.append((model, trial))
+    # The same number of trials for every model, if stopped.
+    todo.sort(key=lambda item: f"{item[1]:>9}")
 
     def one(model, trial):
         from helpers.training import search
@@ -290,6 +326,11 @@ def faithfulness(options) -> None:
 
     audit.run()
     print(*(f"{tables.audit_file(table)} written" for table in tables.AUDIT), sep="\n")
+
+
+def _trial(text) -> int | str:
+    """A trial from the command line: its number, or its name."""
+    return int(text) if text.isdecimal() else text
 
 
 def _seed(text) -> int:

@@ -10,6 +10,7 @@ from fnmatch import fnmatch
 
 from helpers.data import VARIANTS
 from helpers.experiments import recipes as r
+from helpers.experiments import search
 from helpers.experiments.recipe import Recipe
 
 
@@ -79,6 +80,7 @@ ROWS = (
     ("cifar10", "vit cct", "long", r.SMALL_TRANSFORMER_LONG),
     ("cifar10", "vit_lite cct_7", "long", r.TRANSFORMER_LONG),
     # Chosen by a search.
+    *(("cifar10", model, "matched", settings) for model, settings in search.matched().items()),
     *(("cifar10", model, "searched_6", settings) for model, settings in r.SEARCHED_6.items()),
     # For speed.
     ("cifar10", "fast_cnn", "airbench94", r.AIRBENCH94),
@@ -124,9 +126,11 @@ def find(pattern: str) -> list[Experiment]:
     """The experiments whose name fits a shell pattern, e.g. `cifar10/*/short`.
 
     Raises:
-        ValueError: none fits; the text lists all names.
+        ValueError: none fits; the text lists all names, or says what chooses the recipe.
     """
     found = [e for name, e in EXPERIMENTS.items() if fnmatch(name, pattern)]
+    if not found and pattern.endswith("/matched"):
+        raise ValueError(f"no recipe is chosen yet for {pattern}: python -m helpers search MODEL")
     if not found:
         raise ValueError(f"no experiment fits {pattern!r}: choose from {', '.join(EXPERIMENTS)}")
     return found

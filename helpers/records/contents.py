@@ -44,7 +44,7 @@ _RUN = {
 }
 _TRIAL = {
     "model": str,
-    "trial": int,
+    "trial": (int, str),
     "config": dict,
     "history": list,
     "training_flops": _NUMBER,
@@ -80,10 +80,15 @@ def run_json(folder: Path, remedy: str) -> dict:
     return info
 
 
+def trial_file_name(trial: int | str) -> str:
+    """Of a trial's record: numbers belong to a list of trials, names to the search in rungs."""
+    return f"trial{trial}.json" if isinstance(trial, int) else f"{trial}.json"
+
+
 def trial_json(path: Path, remedy: str) -> dict:
     """What the file of a trial says of it; ValueError if it is damaged, or another trial's."""
     record = mapping(path, _TRIAL, remedy)
-    if (path.parent.name, path.name) != (record["model"], f"trial{record['trial']}.json"):
+    if (path.parent.name, path.name) != (record["model"], trial_file_name(record["trial"])):
         raise ValueError(
             f"{path} is the record of {record['model']}'s trial {record['trial']}: move it to "
             "where it belongs, or delete it"

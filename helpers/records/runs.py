@@ -273,9 +273,9 @@ def found(pattern: str = "*", root: Path | None = None) -> list[Run]:
     return [Run(path) for path in folders if fnmatch("/".join(path.parts[-4:-1]), pattern)]
 
 
-def trial_file(model: str, trial: int, root: Path | None = None) -> Path:
-    """Where a trial of the search is, or will be, recorded (default root: `figures/search`)."""
-    return (root or config.SEARCH) / model / f"trial{trial}.json"
+def trial_file(model: str, trial: int | str, root: Path | None = None) -> Path:
+    """Where a trial of a search is, or will be, recorded (default root: `figures/search`)."""
+    return (root or config.SEARCH) / model / contents.trial_file_name(trial)
 
 
 def write_trial(record: Mapping, root: Path | None = None) -> None:
@@ -287,8 +287,17 @@ def write_trial(record: Mapping, root: Path | None = None) -> None:
 
 
 def trials(root: Path | None = None) -> list[dict]:
-    """All recorded trials, sorted by model and number."""
-    paths = (root or config.SEARCH).glob("*/trial*[0-9].json")
+    """All recorded trials that have numbers, sorted by model and number."""
+    return _trials("*/trial*[0-9].json", root)
+
+
+def search_trials(root: Path | None = None) -> list[dict]:
+    """All recorded trials of the search in rungs, which have names, sorted by model and name."""
+    return _trials("*/*_*[0-9].json", root)
+
+
+def _trials(pattern, root):
+    paths = (root or config.SEARCH).glob(pattern)
     return sorted(
         (contents.trial_json(path, "restore it, or delete it and search again") for path in paths),
         key=lambda record: (record["model"], record["trial"]),

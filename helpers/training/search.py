@@ -6,7 +6,7 @@ The test set is never looked at.
 from pathlib import Path
 
 from helpers import data, training
-from helpers.experiments import Experiment, recipes
+from helpers.experiments import Experiment, search
 from helpers.models import macs
 from helpers.records import provenance, runs
 from helpers.results import costs
@@ -14,10 +14,12 @@ from helpers.results import costs
 SEED = 0
 
 
-def run_trial(model: str, trial: int, root: Path | None = None) -> dict:
-    """Train a model by one of the recipes of `recipes.trials`, and record how it went.
+def run_trial(model: str, trial: int | str, root: Path | None = None) -> dict:
+    """Train a model by one of the recipes that are tried for it, and record how it went.
 
-    Goes on if it was interrupted; of a training that diverges the history is empty.
+    A trial of the search in rungs has a name (`helpers.experiments.search`), one of
+    `recipes.trials` a number.  Goes on if it was interrupted; of a training that diverges the
+    history is empty.
 
     Raises:
         FileExistsError: the trial is recorded already.
@@ -25,9 +27,10 @@ def run_trial(model: str, trial: int, root: Path | None = None) -> dict:
         ValueError: nothing is searched for this model, or there is no such trial.
         helpers.data.DataError: the whole data set is not to be had.
     """
-    experiment = Experiment("cifar10", model, f"trial{trial}", recipes.trial(model, trial))
-    experiment = training.here(experiment)
     target = runs.trial_file(model, trial, root)
+    experiment = training.here(
+        Experiment("cifar10", model, target.stem, search.settings(model, trial))
+    )
     with runs.sole_writer(target):
         return _train_and_record(experiment, trial, target, root)
 
