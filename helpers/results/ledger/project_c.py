@@ -84,15 +84,15 @@ def _balanced(known: Evidence) -> Judgement:
     log = next(curve.accuracy for curve in published.CURVES if curve.experiment == BALANCED)
     falls = int((np.diff(log) < 0).sum())
     above = published.value(BALANCED) - published.value(WEIGHTED)
-    name, lowest = known.lowest("accuracy")
+    described = "cifar10/hybrid_token/described"
     evidence = (
         f"{published.value(BALANCED):.2f} %, {above:.1f} points above its imbalanced, weighted "
         f"model; on validation it falls after {falls} of {len(log) - 1} epochs"
     )
-    if name:
-        evidence += f"; the lowest run on CIFAR-10 here has {100 * lowest:.1f} % ({name})"
+    if known.seeds(described):
+        evidence += f". After the 40 epochs that it recommends, here: {known.shown(described)}"
     verdict = HOLDS if not falls and above > 0 else PART if above > 0 else FAILS
-    return Judgement(verdict, evidence, "their figures")
+    return Judgement(verdict, evidence, "their figures", known.seeds(described))
 
 
 def _scarcity(known: Evidence) -> Judgement:
