@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from helpers import config, data
+from helpers import config, data, experiments
 from helpers.records import runs
 from helpers.results import ledger, metrics, published, tables
 from helpers.results.ledger import FAILS, HOLDS, PART, UNKNOWN, judging, project_a, project_c
@@ -78,6 +78,25 @@ def test_without_a_run_only_figures_and_code_are_judged(record):
     assert set(judged["basis"]) == {"their figures", "their code"}
     assert set(frame["seeds"]) == {"none"}
     assert not frame["evidence"].str.contains("nan").any()
+
+
+def test_claims_ask_for_experiments(record):
+    asked = set()
+
+    class Asked(dict):
+        def get(self, name, default=None):
+            asked.add(name)
+            return default
+
+    known = judging.Evidence()
+    known.found = Asked()
+    for claims in ledger.PROJECTS.values():
+        for _, judge in claims:
+            judge(known)
+    # `matched` recipes come out of a search.
+    unknown = asked - set(experiments.EXPERIMENTS)
+    assert {name for name in unknown if not name.endswith("/matched")} == set()
+    assert len(asked) > 30
 
 
 def test_every_verdict_is_one_of_four(record):

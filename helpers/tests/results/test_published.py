@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from helpers import experiments
 from helpers.records import runs
 from helpers.results import published
 
@@ -48,6 +49,13 @@ def test_curves_are_whole(number, epochs, mean):
     assert len(curve.accuracy) == epochs
     assert np.mean(curve.accuracy) == pytest.approx(mean, abs=2e-4)
     assert len(curve.loss) in (0, epochs)
+
+
+def test_what_is_compared_are_experiments():
+    names = {figure.experiment for figure in published.FIGURES}
+    for curve in published.CURVES:
+        names |= {curve.experiment, *curve.ablations}
+    assert names <= set(experiments.EXPERIMENTS)
 
 
 def test_without_runs_nothing_is_judged(record):

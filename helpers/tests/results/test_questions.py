@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from helpers import data
+from helpers import data, experiments
 from helpers.records import runs
 from helpers.results import questions
 
@@ -31,6 +31,13 @@ def test_arms_share_their_data_and_seeds_are_planned(test):
         assert a[0] == b[0]
         assert a[0] in data.VARIANTS
         assert a != b
+
+
+def test_arms_are_experiments():
+    names = {name for _, test in TESTS for name in test.first + test.second}
+    # `matched` recipes come out of a search.
+    known = {*experiments.EXPERIMENTS, "cifar10/vit/matched"}
+    assert names <= known
 
 
 def test_minority_is_what_the_imbalanced_variant_cuts():
