@@ -160,12 +160,14 @@ def train(options) -> int:
     for experiment in experiments.find(options.pattern):
         for seed in dict.fromkeys(options.seeds):
             try:
-                if runs.is_recorded(runs.folder(experiment.name, seed)):
-                    print(f"{experiment.name} seed {seed}: recorded already")
-                else:
-                    todo.append((experiment, seed))
+                is_recorded = runs.is_recorded(runs.folder(experiment.name, seed))
             except EXPECTED as error:  # damaged; the others are trained all the same
                 status = _say(error)
+                continue
+            if is_recorded:
+                print(f"{experiment.name} seed {seed}: recorded already")
+            else:
+                todo.append((experiment, seed))
 
     def one(experiment, seed):
         from helpers import training  # loads the backend, which takes seconds

@@ -1,9 +1,11 @@
 """What a result was made with: code, packages and hardware."""
 
+import hashlib
 import os
 import platform
 import subprocess
 import sys
+import time
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -13,13 +15,21 @@ from helpers import config
 # As Linux names them on x86 and, the last one, on ARM.
 BFLOAT16_INSTRUCTIONS = {"avx512_bf16", "amx_bf16", "bf16"}
 CPU_INFO = Path("/proc/cpuinfo")
+CPU_TIMES = Path("/proc/stat")
+OTHERS = 0.1  # of the cores' time: what a machine that is left alone computes for itself is less
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000" where two cores are allowed
 
 
-def record() -> dict:
-    """What a record says of its making: `backend`, `versions`, `hardware` and `code_version`.
+def record(arithmetic: str | None = None) -> dict:
+    """What a record says of its making.
 
-    To be asked when training starts: files may change while it goes on.
+    `backend`, `versions`, `hardware`, `code_version`, `code_sha256`, `onednn`, `arithmetic` and
+    `alone`, which is not known yet.  To be asked when training starts: files may change while it
+    goes on.
+
+    Args:
+        arithmetic: that products are computed in: `float32`, `tensorfloat32` or `bfloat16`; None
+            where it is not known.
     """
     from helpers.backend import keras
 
@@ -28,23 +38,48 @@ def record() -> dict:
         "versions": versions(),
         "hardware": hardware(),
         "code_version": code_version(),
+        "code_sha256": code_sha256(),
+        "onednn": onednn(),
+        "arithmetic": arithmetic,
+        "alone": None,
     }
 
 
 def joined(records: Sequence[dict]) -> dict:
     """One record of a training that several processes went on with: "1, then 2" where they differ.
 
+    Of `alone` it says False if any of them was not, and None if any of them does not know.
+
     Args:
-        records: what `record` gave each of them, in their order.
+        records: what `record` gave each of them, in their order; what an older one lacks is None.
     """
 
     def join(values):
-        if isinstance(values[0], dict):
-            return {key: join([value.get(key) for value in values]) for key in values[0]}
+        if isinstance(values[-1], dict):  # the latest has all keys
+            return {key: join([(value or {}).get(key) for value in values]) for key in values[-1]}
         different = list(dict.fromkeys(values))
         return values[0] if len(different) == 1 else ", then ".join(map(str, different))
 
-    return join(list(records))
+    alone = [record.get("alone") for record in records]
+    return join(list(records)) | {
+        "alone": False if False in alone else None if None in alone else True
+    }
+
+
+def differences(before: dict, after: dict) -> list[str]:
+    """What two records differ in that can change numbers, in words; an older one may lack some."""
+    code = "code_sha256" if "code_sha256" in before else "code_version"
+    was, now = before["hardware"], after["hardware"]
+    compared = {
+        "code": (before[code], after[code]),
+        "processor": (was["cpu"], now["cpu"]),
+        "threads": (was["cores"], now["cores"]),
+        "GPU": (was["gpu"], now["gpu"]),
+        "package versions": (before["versions"], after["versions"]),
+        "TF_ENABLE_ONEDNN_OPTS": (before.get("onednn", after["onednn"]), after["onednn"]),
+        "arithmetic": (before.get("arithmetic", after["arithmetic"]), after["arithmetic"]),
+    }
+    return [name for name, (one, other) in compared.items() if one != other]
 
 
 def versions() -> dict[str, str]:
@@ -120,6 +155,58 @@ def _gpu():
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):
         return "a GPU that nvidia-smi does not know"
+
+
+def onednn() -> str | None:
+    """The environment's TF_ENABLE_ONEDNN_OPTS, which only TensorFlow heeds."""
+    from helpers.backend import keras
+
+    if keras.backend.backend() != "tensorflow":
+        return None
+    return os.environ.get("TF_ENABLE_ONEDNN_OPTS")
+
+
+def computed() -> tuple[float, float, float] | None:
+    """Seconds: the clock's, those that all cores have computed, and this process's part of them.
+
+    None where only the backend's device could tell, a GPU, or where the system does not.
+    """
+    from helpers.backend import on_gpu
+
+    if on_gpu():
+        return None
+    try:
+        # In ticks: user, nice, system, idle, iowait, irq, softirq, steal, ...
+        ticks = [int(word) for word in CPU_TIMES.read_text().splitlines()[0].split()[1:9]]
+        busy = (sum(ticks) - ticks[3] - ticks[4]) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return None
+    return time.monotonic(), busy, time.process_time()
+
+
+def alone(since: tuple[float, float, float] | None) -> bool | None:
+    """Whether this process has had the machine to itself since `computed` gave this.
+
+    It has if others computed for less than a tenth of the time on its cores, on the average.
+    None where it is not known.
+    """
+    now = computed()
+    if since is None or now is None:
+        return None
+    clock, busy, own = (after - before for before, after in zip(since, now, strict=True))
+    return busy - own < OTHERS * clock * cores()
+
+
+def code_sha256() -> str:
+    """One SHA-256 of all modules of the package, tests aside: it tells uncommitted states apart."""
+    package = config.ROOT / "helpers"
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py"), key=lambda path: path.as_posix()):
+        name = path.relative_to(package).as_posix()
+        if not name.startswith("tests/"):
+            content = path.read_bytes()
+            digest.update(f"{name} {len(content)}\n".encode() + content)
+    return digest.hexdigest()
 
 
 def code_version() -> str:

@@ -31,9 +31,14 @@ RECORD_KEYS = [
     "hardware",
     "data_sha256",
     "code_version",
+    "code_sha256",
+    "onednn",
+    "arithmetic",
+    "alone",
     "validation",
     "test",
 ]
+LATER_KEYS = {"code_sha256", "onednn", "arithmetic", "alone"}  # which older records lack
 
 RECIPE = Recipe(
     epochs=4,

@@ -70,12 +70,13 @@ def _train_and_record(experiment, seed, target, root):
             scores[f"{part}{way}"] = metrics.scores(logits, labels)
     seconds = float(fitted.history["seconds"].sum())
     images = len(split.train_index) * len(fitted.history)
+    made_with = fitted.made_with
     info = {
         "data": experiment.data,
         "model": experiment.model,
         "recipe": experiment.recipe,
         "seed": seed,
-        "backend": fitted.made_with["backend"],
+        "backend": made_with["backend"],
         "config": experiment.config,
         "parameters": trainable_parameters(model),
         "macs": macs(model),
@@ -83,10 +84,13 @@ def _train_and_record(experiment, seed, target, root):
         "best_epoch": fitted.best_epoch,
         "seconds_training": round(seconds, 1),
         "images_per_second": round(images / seconds, 1),
-        "versions": fitted.made_with["versions"],
-        "hardware": fitted.made_with["hardware"],
+        "versions": made_with["versions"],
+        "hardware": made_with["hardware"],
         "data_sha256": dict(split.data.sha256),
-        "code_version": fitted.made_with["code_version"],
+        **{
+            key: made_with[key]
+            for key in ("code_version", "code_sha256", "onednn", "arithmetic", "alone")
+        },
         **scores,
     }
     run = runs.write(info, fitted.history, predictions, plain.save_weights, root)

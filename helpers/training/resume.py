@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 import threading
 import time
 from pathlib import Path
@@ -14,6 +15,7 @@ from helpers import files
 from helpers.backend import keras
 from helpers.experiments.recipes import Recipe
 from helpers.records import provenance
+from helpers.training import arithmetic
 from helpers.training.batches import Batches
 
 SMALL = 2_000_000  # weights: a copy of them is taken after each epoch
@@ -40,7 +42,10 @@ class Keeper(keras.callbacks.Callback):
         self.history = []
         self.best = None
         # Of what is not resumed nothing is recorded, and asking takes processes of git.
-        self.made_with = [provenance.record()] if resume else []
+        self.made_with = (
+            [provenance.record(arithmetic.trained_in(settings.precision))] if resume else []
+        )
+        self._since = provenance.computed()
 
     def restore(self) -> None:
         """Go on from the resume file, if there is one; the model must be compiled."""
@@ -58,6 +63,7 @@ class Keeper(keras.callbacks.Callback):
                 "to those"
             )
         self.history = state["history"]
+        self._warn(provenance.differences(state["made_with"][-1], self.made_with[0]))
         self.made_with = state["made_with"] + self.made_with
         self.best = _numbered(saved, "best")
         self.model.set_weights(_numbered(saved, "weights"))
@@ -65,6 +71,14 @@ class Keeper(keras.callbacks.Callback):
             self.model.optimizer.variables, _numbered(saved, "optimizer"), strict=True
         ):
             variable.assign(value)
+
+    def _warn(self, differences):
+        if differences:
+            print(
+                f"warning: {self.resume} was left by other {', '.join(differences)}: the record "
+                "will name both; delete it to start over",
+                file=sys.stderr,
+            )
 
     def on_epoch_begin(self, epoch, logs=None):
         self.batches.epoch = epoch
@@ -99,6 +113,7 @@ class Keeper(keras.callbacks.Callback):
         if best_epoch(self.history, self.settings) == epoch + 1:
             self.best = self._validated
         if self.resume is not None:
+            self.made_with[-1]["alone"] = provenance.alone(self._since)
             self._save_if_due()
         if self.is_finished():
             self.model.stop_training = True

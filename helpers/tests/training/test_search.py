@@ -45,6 +45,7 @@ def test_trial_is_recorded_without_anything_of_the_test_set(small_search, monkey
         "hardware",
         "versions",
         "code_version",
+        *tiny.LATER_KEYS,
     }
     assert record["config"]["learning_rate"] == recipes.drawn(3).learning_rate
     assert [row["epoch"] for row in record["history"]] == [1, 2]

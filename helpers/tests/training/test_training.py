@@ -538,15 +538,34 @@ def test_run_in_half_precision_is_recorded_in_float32_and_with_its_views(empty_s
         assert run.info[part] == metrics.scores(logits, labels)
 
 
-def test_a_run_that_goes_on_with_other_code_names_both(left_over, through, monkeypatch):
+def test_a_run_that_goes_on_with_other_code_names_both(left_over, through, monkeypatch, capsys):
     first = through.made_with
     monkeypatch.setattr(provenance, "code_version", lambda: "later")
+    monkeypatch.setattr(provenance, "code_sha256", lambda: "abc")
     monkeypatch.setattr(provenance, "threads", lambda: 77)
+    monkeypatch.setattr(provenance, "onednn", lambda: "other")
     both = fit(resume=left_over).made_with
+    (warning,) = capsys.readouterr().err.splitlines()
+    assert f"{left_over} was left by other code, threads, TF_ENABLE_ONEDNN_OPTS: the" in warning
     assert both["code_version"] == f"{first['code_version']}, then later"
+    assert both["code_sha256"] == f"{first['code_sha256']}, then abc"
+    assert both["onednn"] == f"{first['onednn']}, then other"
     assert both["hardware"]["cores"] == f"{first['hardware']['cores']}, then 77"
     assert both["hardware"]["cpu"] == first["hardware"]["cpu"]
     assert both["versions"] == first["versions"]
+
+
+def test_a_run_that_goes_on_as_it_began_warns_of_nothing(left_over, capsys):
+    fit(resume=left_over)
+    assert capsys.readouterr().err == ""
+
+
+def test_what_a_kill_left_beside_a_record_is_removed(study):
+    target = runs.folder(tiny.EXPERIMENT.name, 0)
+    runs.resume_file(target).touch()
+    with pytest.raises(FileExistsError):
+        training.train(tiny.EXPERIMENT, 0)
+    assert not runs.resume_file(target).exists()
 
 
 def test_recorded_run_leaves_nothing_to_resume(study):
