@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers import data, explain, training
+from helpers import data, explain, records, training
 from helpers.backend import keras
 from helpers.experiments import EXPERIMENTS
 from helpers.explain import faithfulness, places
@@ -71,14 +71,14 @@ class Subject:
 def run() -> None:
     """Audit the recorded runs of `RUNS`, and write the tables that `tables.audit` reads.
 
+    Beside each table stands whose weights it comes from.
+
     Raises:
         FileNotFoundError: one of them, or a run that they are compared with, is not recorded, or
             without its weights.
     """
-    needed = [(name, SEED) for name in RUNS]
-    needed += [(name, SEED + 1) for name in (*OTHER_SEED, *PERMUTED.values())]
-    for name, seed in needed:
-        runs.read(name, seed).require_weights()  # or they are missed after an hour
+    for run in sources("sanity"):
+        run.require_weights()  # or they are missed after an hour
     found = {table: [] for table in tables.AUDIT}
     for name in RUNS:
         subject = subject_of(runs.read(name, SEED))
@@ -92,6 +92,15 @@ def run() -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         frame = pd.DataFrame(rows)
         frame.to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
+        records.write_sources(path, sources(table))
+
+
+def sources(table: str) -> list[runs.Run]:
+    """The recorded runs whose weights one of `tables.AUDIT` is computed from."""
+    needed = [(name, SEED) for name in RUNS]
+    if table == "sanity":
+        needed += [(name, SEED + 1) for name in (*OTHER_SEED, *PERMUTED.values())]
+    return [runs.read(name, seed) for name, seed in needed]
 
 
 def subject_of(run: runs.Run, count: int | None = None) -> Subject:

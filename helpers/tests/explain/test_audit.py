@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from helpers import __main__ as command_line
-from helpers import config, explain, training
+from helpers import config, explain, records, training
 from helpers.experiments import EXPERIMENTS
 from helpers.explain import audit, catalogue, faithfulness
 from helpers.records import runs
@@ -248,6 +248,7 @@ def test_tables_are_written_and_read(subject, two_methods, monkeypatch, tmp_path
     monkeypatch.setattr(audit, "PERMUTED", {})
     monkeypatch.setattr(audit, "OTHER_SEED", ())
     assert command_line.main(["faithfulness"]) == 0
+    assert all(records.stale(tables.audit_file(table)) == [] for table in tables.AUDIT)
     said = capsys.readouterr().out.splitlines()
     assert said == [
         f"{RECORDED}: audited",

@@ -1,5 +1,6 @@
 """The runs in figures/runs: complete, consistent, and reproduced by their weights."""
 
+import fnmatch
 import json
 from dataclasses import asdict, replace
 
@@ -7,10 +8,10 @@ import numpy as np
 import pytest
 import tiny
 
-from helpers import data
+from helpers import config, data, records
 from helpers.experiments import EXPERIMENTS, recipes
 from helpers.records import contents, kept, runs
-from helpers.results import metrics
+from helpers.results import metrics, tables
 
 RECORDED = runs.recorded()
 each_run = pytest.mark.parametrize("run", RECORDED, ids=lambda run: f"{run.name}-{run.seed}")
@@ -156,6 +157,44 @@ def test_size_is_that_of_the_model(run, built):
     model = built(run.info["model"], run.test_logits.shape[1], **options)
     assert run.info["parameters"] == trainable_parameters(model)
     assert run.info["macs"] == macs(model)
+
+
+# ---- what is kept
+
+
+SIZE = 120e6  # bytes of `figures`, the whole grid recorded
+
+
+def test_figures_stay_small():
+    assert sum(path.stat().st_size for path in config.FIGURES.rglob("*") if path.is_file()) < SIZE
+
+
+@pytest.mark.parametrize("pattern", kept.KEPT)
+def test_table_of_kept_weights_names_experiments(pattern):
+    later = ("matched",)  # recipes that are still to be chosen
+    assert fnmatch.filter(EXPERIMENTS, pattern) or pattern.endswith(later)
+
+
+def test_weights_that_explanations_are_tested_on_are_kept():
+    from helpers.explain import audit
+
+    for run in audit.sources("sanity"):
+        assert kept.keeps_weights(run.info)
+
+
+COMPUTED = sorted(config.FIGURES.rglob("*.weights.json"))
+
+
+def test_tables_of_explanations_say_whose_weights_they_come_from():
+    found = {path.name.removesuffix(".weights.json") for path in COMPUTED}
+    assert set(tables.AUDIT) <= found
+
+
+@pytest.mark.parametrize("path", COMPUTED, ids=lambda path: path.name)
+def test_tables_computed_from_weights_are_those_of_the_recorded_weights(path):
+    table = path.with_name(path.name.replace(".weights.json", ".csv"))
+    assert table.exists()
+    assert records.stale(table) == []
 
 
 # ---- trials, and the recipes that they chose
