@@ -1,12 +1,13 @@
-"""CIFAR-10 and CIFAR-100: load, verify, split, thin out, augment.
+"""CIFAR-10, CIFAR-100 and users' own pictures: load, verify, split, thin out, augment.
 
-Images are uint8 (N, 32, 32, 3) in RGB, labels int64 (N,).  NumPy only; nothing is unpickled.  A
-new data set, variant or augmentation goes here.
+Images are uint8 (N, S, S, 3) in RGB, S = 32 but for users' own; labels are int64 (N,).  NumPy and
+Pillow only; nothing is unpickled.  A new data set, variant or augmentation goes here.
 """
 
 from helpers.data.augmentation import Augmentation
+from helpers.data.folders import FolderData, UnreadableError, load_folder
 from helpers.data.names import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_COARSE_CLASSES
-from helpers.data.pictures import read_picture
+from helpers.data.pictures import PictureError, read_picture
 from helpers.data.sources import (
     SOURCES,
     Data,
@@ -41,8 +42,11 @@ __all__ = [
     "Augmentation",
     "Data",
     "DataError",
+    "FolderData",
+    "PictureError",
     "Source",
     "Split",
+    "UnreadableError",
     "Variant",
     "class_counts",
     "effective_number",
@@ -50,6 +54,7 @@ __all__ = [
     "in_canonical_order",
     "inverse_frequency",
     "load",
+    "load_folder",
     "load_sample",
     "official_labels",
     "prepare",

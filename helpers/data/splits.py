@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from helpers.data.folders import OWN, FolderData, split_folder
 from helpers.data.sources import SOURCES, Data, load, official_labels
 
 
@@ -65,8 +66,15 @@ def prepare(variant: str, seed: int, data: Data | None = None) -> Split:
 
     The seed says which images stay, which of them validate, and how labels are permuted, so that
     run k of every model sees the same split.  `data` (default: all of the variant's source) may
-    be the sample.
+    be the sample.  A user's folder, `own-...`, is split off what its own parts leave open.
+
+    Raises:
+        ValueError: an unknown variant, or one of a user's own without its data.
     """
+    if variant.startswith(OWN):
+        if not isinstance(data, FolderData) or data.name != variant:
+            raise ValueError(f"{variant} is a user's own: pass the data that load_folder gives")
+        return Split(*split_folder(data, seed))
     if variant not in VARIANTS:
         raise ValueError(f"unknown data variant {variant!r}: choose from {', '.join(VARIANTS)}")
     data = data or load(VARIANTS[variant].source)

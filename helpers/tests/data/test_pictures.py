@@ -84,14 +84,9 @@ HUGE_JP2 = bytes.fromhex(
 def test_damage_is_one_line_that_names_the_file(tmp_path, content):
     path = tmp_path / "damaged.png"
     path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"damaged\.png is no picture that can be read: pass"):
+    kinds = "(empty|damaged or cut off|no picture that can be read)"
+    with pytest.raises(ValueError, match=rf"damaged\.png is {kinds}: pass"):
         data.read_picture(path)
-
-
-def test_more_than_8_bits_are_refused(tmp_path):
-    Image.new("I;16", (8, 8), 40_000).save(tmp_path / "deep.png")
-    with pytest.raises(ValueError, match=r"deep.png has more than 8 bits a colour \(mode I;16\)"):
-        data.read_picture(tmp_path / "deep.png")
 
 
 @pytest.mark.parametrize("size", [(14_000, 14_000), (30_000, 30_000)])

@@ -64,7 +64,7 @@ def test_another_class_and_file_can_be_chosen(photograph, tmp_path, capsys):
     [
         (["missing.png"], "No such file"),
         (["notes.txt"], "notes.txt is no picture that can be read: pass a PNG or JPEG"),
-        (["torn.png"], "torn.png is no picture that can be read: pass a PNG or JPEG"),
+        (["torn.png"], "torn.png is damaged or cut off: pass a PNG or JPEG"),
         (["."], ". is a folder: pass one picture in it, a PNG or JPEG"),
         (["mine.png", "--file", "./mine.png"], "is the picture itself: choose another name"),
         (["mine.png", "--label", "unicorn"], "unknown class 'unicorn': choose from airplane"),
