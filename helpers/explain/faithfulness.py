@@ -276,7 +276,7 @@ def _imputed(image, removed, rng):
 
 @cache
 def _neighbours(height, width):
-    """How much each pixel's neighbours count, sparse (P, P); and each pair once: two pixels, weight.
+    """How much each pixel's neighbours count, sparse (P, P); the same of each pair once, as a list.
 
     1/6 beside, 1/12 across (Rong et al. 2022, section 4.2).
     """
