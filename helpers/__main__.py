@@ -316,6 +316,10 @@ def bench(options) -> None:
 
 def explain(options) -> None:
     """Draw one picture's maps by every method that the recorded model allows."""
+    if "matplotlib.pyplot" not in sys.modules:
+        import matplotlib
+
+        matplotlib.use("Agg")  # a file is drawn, whatever windows the user has set figures to have
     from helpers.explain import picture
 
     print(picture.draw(options.image, _recorded(options.model), options.file, options.label))

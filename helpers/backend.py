@@ -53,10 +53,31 @@ def _quiet():
             os.close(saved)
 
 
+def _refuse_limits():
+    """Raise BackendError where Keras is told to end every training and prediction early."""
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        if name in os.environ:
+            raise config.BackendError(
+                f"{name} is set, and Keras would end every training or prediction early without "
+                "a word: unset it"
+            )
+
+
 _keep_memory()
+_refuse_limits()
 _CHOSEN = config.backend()
+os.environ["KERAS_NNX_ENABLED"] = "false"  # or `keras.json` could ask for another kind of layers
 with _quiet():
-    import keras
+    try:
+        import keras
+    except Exception as error:
+        if "keras.src.backend.config" in sys.modules:  # Keras has its settings: it is not those
+            raise
+        folder = os.environ.get("KERAS_HOME", "~/.keras")
+        raise config.BackendError(
+            f"Keras cannot use its settings in {folder}/keras.json ({error!r}): correct or delete "
+            "that file"
+        ) from None
 
     # Keras on PyTorch imports TensorFlow in the midst of `fit`: do it here, where it is quiet.
     if keras.backend.backend() == "torch" and importlib.util.find_spec("tensorflow"):
@@ -71,6 +92,23 @@ if keras.backend.backend() != _CHOSEN:
         f"Keras already runs on {keras.backend.backend()}, but KERAS_BACKEND is {_CHOSEN}: restart "
         "Python and set KERAS_BACKEND before it starts"
     )
+
+# Whatever the user's `keras.json`, or a program that had Keras before, says: other networks, or
+# other numbers, would have the same names.
+keras.config.set_image_data_format("channels_last")
+keras.config.set_floatx("float32")
+keras.config.set_epsilon(1e-7)
+keras.config.set_dtype_policy("float32")
+
+
+def require_settings() -> None:
+    """Raise ValueError where Keras would build other networks than the study's."""
+    found = keras.config.image_data_format(), keras.config.floatx()
+    if found != ("channels_last", "float32"):
+        raise ValueError(
+            f"Keras is set to {' and '.join(found)}, with which the study's models are others: "
+            'call keras.config.set_image_data_format("channels_last") and set_floatx("float32")'
+        )
 
 
 def on_gpu() -> bool:

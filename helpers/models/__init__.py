@@ -3,7 +3,7 @@
 Importing this package registers every custom layer, so that a saved `.keras` file loads.
 """
 
-from helpers.backend import keras
+from helpers.backend import keras, require_settings
 from helpers.models import cnn, fast, hybrid, vit
 from helpers.models.counting import layer_table, macs, trainable_parameters
 from helpers.models.fast import adapt_whitening
@@ -44,8 +44,10 @@ def build(name: str, classes: int = 10, **options) -> keras.Model:
         options: what the architecture's builder takes besides, e.g. `l2` of `resnet20`.
 
     Raises:
-        ValueError: an unknown name, fewer than two classes, an option the builder lacks.
+        ValueError: an unknown name, fewer than two classes, an option the builder lacks; Keras
+            set to another order of axes.
     """
+    require_settings()
     if name not in BUILDERS:
         raise ValueError(f"unknown model {name!r}: choose from {', '.join(BUILDERS)}")
     if classes < 2:

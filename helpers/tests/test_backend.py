@@ -2,13 +2,14 @@
 
 import importlib
 import importlib.util
+import json
 import os
 import platform
 import sys
 
 import pytest
 
-from helpers import backend, config
+from helpers import backend, config, models
 
 needs_triton = pytest.mark.skipif(
     importlib.util.find_spec("triton") is None, reason="triton, which clashes, is not installed"
@@ -163,3 +164,66 @@ def test_chatter_is_held_back_unless_the_import_fails(capfd):
     with pytest.raises(ImportError), backend._quiet():
         fail()
     assert capfd.readouterr().err == "the cause"
+
+
+# --- Keras's own settings -----------------------------------------------------------------------
+
+SETTINGS = """
+from helpers.backend import keras
+from helpers import models
+model = models.build("cct")
+of = keras.config
+print(models.trainable_parameters(model), model.get_layer("conv1").data_format, model.dtype)
+print(of.image_data_format(), of.floatx(), of.epsilon(), of.dtype_policy().name)
+"""
+THE_STUDY_S = "283723 channels_last float32\nchannels_last float32 1e-07 float32\n"
+
+
+def test_the_user_s_keras_json_changes_nothing(fresh_python, tmp_path):
+    settings = {"image_data_format": "channels_first", "floatx": "float64", "epsilon": 1e-2}
+    settings |= {"nnx_enabled": True, "backend": "theano"}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    result = fresh_python(SETTINGS, KERAS_HOME=str(tmp_path))
+    assert result.stdout == THE_STUDY_S
+    assert result.stderr == ""
+
+
+def test_a_program_that_set_keras_before_gets_the_study_s_models(fresh_python):
+    before = """
+import helpers, keras
+keras.config.set_dtype_policy("mixed_bfloat16")
+keras.config.set_image_data_format("channels_first")
+"""
+    assert fresh_python(before + SETTINGS).stdout == THE_STUDY_S
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "expected"),
+    [
+        ('{"image_data_format": "first"}', {}, "keras.json (ValueError"),
+        ('{"floatx": 32}', {}, "keras.json (ValueError"),
+        ("[]", {}, "keras.json (AttributeError"),
+        ("{}", {"KERAS_MAX_EPOCHS": "1"}, "KERAS_MAX_EPOCHS is set"),
+        ("{}", {"KERAS_MAX_STEPS_PER_EPOCH": "1"}, "KERAS_MAX_STEPS_PER_EPOCH is set"),
+    ],
+)
+def test_settings_that_keras_cannot_use_are_named(
+    fresh_python, tmp_path, text, environment, expected
+):
+    (tmp_path / "keras.json").write_text(text)
+    code = """
+import sys
+from helpers.__main__ import main
+sys.exit(main(["export", "cifar10/vit/short", "vit.keras"]))
+"""
+    result = fresh_python(code, check=False, KERAS_HOME=str(tmp_path), **environment)
+    assert result.returncode == 1
+    assert result.stderr.startswith("error: ")
+    assert expected in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+def test_models_are_not_built_with_another_order_of_axes(monkeypatch):
+    monkeypatch.setattr(backend.keras.config, "image_data_format", lambda: "channels_first")
+    with pytest.raises(ValueError, match=r"set to channels_first and float32.*call keras\.config"):
+        models.build("cct")

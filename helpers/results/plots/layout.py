@@ -133,7 +133,7 @@ def draw_cells(
 
 
 def show_image(axes: Axes, image: np.ndarray, title: str = "") -> None:
-    axes.imshow(image, interpolation="nearest")
+    axes.imshow(image, interpolation="nearest", origin="upper")
     axes.set(xticks=[], yticks=[], title=title)
     axes.spines[:].set_visible(False)
 
@@ -147,7 +147,7 @@ def overlay_map(
     height, width = grey.shape
     edges = (-0.5, width - 0.5, height - 0.5, -0.5)
     style = {"cmap": HEAT, "norm": scale, "alpha": alpha, "interpolation": "nearest"}
-    axes.imshow(values, extent=edges, **style)
+    axes.imshow(values, extent=edges, origin="upper", **style)
 
 
 def add_colour_bar(

@@ -146,7 +146,7 @@ def position_similarity(similarity: np.ndarray, grid: tuple[int, int]) -> Figure
     maps = similarity.reshape(rows, columns, rows, columns)[np.ix_(*shown)]
     mosaic = mosaic_of(maps.reshape(-1, rows, columns), len(shown[1]), gap=1, fill=np.nan)
     figure, axes = new_figure(width=6.4, height=5.4)
-    axes.imshow(mosaic, cmap=SIGNED, vmin=-1, vmax=1, interpolation="nearest")
+    axes.imshow(mosaic, cmap=SIGNED, vmin=-1, vmax=1, interpolation="nearest", origin="upper")
     for axis, length, numbers in zip((axes.yaxis, axes.xaxis), grid, shown, strict=True):
         centres = np.arange(len(numbers)) * (length + 1) + (length - 1) / 2
         axis.set_ticks(centres, numbers)

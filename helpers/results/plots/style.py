@@ -9,6 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
 from IPython import get_ipython
+from matplotlib import rcParamsDefault
 from matplotlib.figure import Figure
 from PIL import Image
 
@@ -91,6 +92,8 @@ AXIS_LABELS = {
 def use_style() -> None:
     """Set the defaults of all figures; call it once at the top of a notebook.
 
+    They start from Matplotlib's own: what the user's `matplotlibrc` or style sheets have set, down
+    to which way up an image lies, is undone.
     In a notebook, figures are from then on shown as `png` makes them, in few colours wherever the
     eye can do without the rest, so that its file stays small.
     """
@@ -103,12 +106,16 @@ def use_style() -> None:
         "grid.color": "#DDDDDD",
         "legend.frameon": False,
         "lines.linewidth": 1.7,
+        # What `rcdefaults` leaves as it is.
+        "figure.max_open_warning": rcParamsDefault["figure.max_open_warning"],
     }
-    # DejaVu Sans comes with matplotlib, so that text is the same everywhere: 10 pt, ticks 9 pt.
-    sns.set_theme("paper", "ticks", PALETTE, "DejaVu Sans", font_scale=1.05, rc=rc)
     shell = get_ipython()
     if shell is not None:
-        plt.switch_backend(plt.get_backend())  # loaded later, it would undo the next line
+        plt.switch_backend(plt.get_backend())  # loaded later, it would undo what follows
+    plt.rcdefaults()
+    # DejaVu Sans comes with matplotlib, so that text is the same everywhere: 10 pt, ticks 9 pt.
+    sns.set_theme("paper", "ticks", PALETTE, "DejaVu Sans", font_scale=1.05, rc=rc)
+    if shell is not None:
         formatter = shell.display_formatter.formatters["image/png"]
         formatter.for_type(Figure, lambda figure: png(figure, _INLINE_DPI, _INLINE_UNSEEN))
 

@@ -786,6 +786,40 @@ def test_heatmaps_scale_every_map_and_keep_its_order():
     assert figure.axes[6].get_ylabel() == "Relative\nvalue"
 
 
+def test_the_user_s_matplotlibrc_changes_no_figure(fresh_python, tmp_path):
+    code = """
+import sys
+import numpy as np
+from helpers.results import plots
+plots.use_style()
+images = np.random.default_rng(0).integers(0, 256, (2, 6, 6, 3), dtype=np.uint8)
+figure = plots.heatmaps(images, {"CAM": np.arange(72.0).reshape(2, 6, 6)}, ["a", "b"])
+sys.stdout.buffer.write(plots.png(figure).hex().encode())
+"""
+    settings = tmp_path / "matplotlibrc"
+    settings.write_text(
+        "image.origin: lower\nimage.cmap: gray\nimage.interpolation: bicubic\n"
+        "text.usetex: True\nfont.size: 30\nfont.family: serif\naxes.facecolor: red\n"
+        "savefig.transparent: True\nsavefig.pad_inches: 2\nfigure.autolayout: True\n"
+        "figure.max_open_warning: 1\n"
+    )
+    usual, changed = (
+        fresh_python(code, MATPLOTLIBRC=path, MPLBACKEND="Agg").stdout
+        for path in (None, str(settings))
+    )
+    assert len(usual) > 1000
+    assert changed == usual
+
+
+def test_images_are_upright_without_the_study_s_style_too():
+    with plt.rc_context({"image.origin": "lower"}):
+        values = np.arange(9.0).reshape(1, 3, 3)
+        figure = plots.heatmaps(pixels(1, 3, 3, 3), {"CAM": values})
+    for axes in figure.axes[:2]:
+        assert axes.get_ylim() == (2.5, -0.5)
+        assert {drawn.origin for drawn in axes.images} == {"upper"}
+
+
 def test_heatmaps_on_one_scale_are_drawn_as_they_are():
     maps = np.linspace(0.4, 0.6, 9).reshape(1, 3, 3)
     figure = plots.heatmaps(pixels(1, 3, 3, 3), {"CAM": maps}, own_scale=False)
