@@ -8,6 +8,7 @@ from helpers.backend import keras
 from helpers.explain import fields
 
 BATCH = 50  # images at a time, so that memory does not grow with their number
+TOLERANCE = 0.01  # of a sum of probabilities, as of ten in bfloat16
 
 
 class NoGradient(ValueError):
@@ -54,6 +55,7 @@ def checked(
             f"images are {images.dtype} {images.shape}: pass uint8 (N, {str(size)[1:-1]}), "
             "at least one"
         )
+    _require_logits(model, images)
     if labels is not None:
         labels, classes = np.asarray(labels), model.output_shape[-1]
         if labels.dtype.kind not in "iu" or labels.shape not in ((), (len(images),)):
@@ -87,18 +89,30 @@ def _check_model(model):
             f"model {model.name!r} is not functional: build it as keras.Model(inputs, outputs)"
         )
     nested = [layer.name for layer in model.layers if isinstance(layer, keras.Model)]
-    last = model.layers[-1]
     if isinstance(model.input, (list, dict)) or isinstance(model.output, (list, dict)):
         problem = "has lists or several inputs or outputs: build it with one tensor each"
     elif nested:
         problem = f"has models for layers, {', '.join(nested)}: call their layers one by one"
-    elif isinstance(last, keras.layers.Softmax) or (
-        getattr(last, "activation", None) in (keras.activations.softmax, keras.activations.sigmoid)
-    ):
-        problem = f"ends in probabilities, layer {last.name!r}: take its logits, without activation"
     else:
         return
     raise ValueError(f"model {model.name!r} {problem}")
+
+
+def _require_logits(model, images):
+    """Raise ValueError where a model gives probabilities, which its layers need not show."""
+    noise = np.random.default_rng(0).integers(0, 256, (4, *images.shape[1:]), dtype=np.uint8)
+    (outputs,) = infer(model, np.concatenate([images[:4], noise]))
+    outputs = to_numpy(outputs)
+    # Logits of all classes and images are hardly ever all between 0 and 1, let alone sum to 1.
+    probable = outputs.any() and (outputs >= 0).all() and (outputs <= 1).all()
+    sums = np.exp(np.minimum(outputs, 0)).sum(axis=1)
+    logarithms = (outputs <= 0).all() and np.allclose(sums, 1, atol=TOLERANCE)
+    if probable or logarithms:
+        kind = "probabilities" if probable else "logarithms of probabilities"
+        raise ValueError(
+            f"model {model.name!r} ends in {kind}, {model.operations[-1].name!r}: take its logits, "
+            "without activation"
+        )
 
 
 def has_gradient(gradient):

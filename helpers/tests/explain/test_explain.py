@@ -735,6 +735,11 @@ def ends_in(layer):
     return keras.Model(model.input, layer(model.output), name="probable")
 
 
+def by_exponentials(x):
+    x = keras.ops.exp(x - keras.ops.max(x, axis=1, keepdims=True))
+    return x / keras.ops.sum(x, axis=1, keepdims=True)
+
+
 @pytest.mark.parametrize(
     ("build_model", "message"),
     [
@@ -743,9 +748,14 @@ def ends_in(layer):
         (two_outputs, "'two' has lists or several inputs or outputs"),
         (one_input_in_a_list, "'listed' has lists"),
         (nested, "'outer' has models for layers, contrast: call their layers"),
-        (lambda: ends_in(layers.Softmax(name="p")), "ends in probabilities, layer 'p'"),
-        (lambda: ends_in(layers.Dense(2, "softmax", name="q")), "probabilities, layer 'q'"),
-        (lambda: ends_in(layers.Activation("sigmoid", name="r")), "probabilities, layer 'r'"),
+        (lambda: ends_in(layers.Softmax(name="p")), "'probable' ends in probabilities, 'p'"),
+        (lambda: ends_in(layers.Dense(2, "softmax", name="q")), "probabilities, 'q': take its"),
+        (lambda: ends_in(layers.Activation("sigmoid", name="r")), "probabilities, 'r'"),
+        (lambda: ends_in(keras.ops.softmax), "probabilities, 'softmax"),
+        (lambda: ends_in(keras.ops.sigmoid), "probabilities, 'sigmoid"),
+        (lambda: ends_in(keras.ops.log_softmax), "logarithms of probabilities, 'log_softmax"),
+        (lambda: ends_in(by_exponentials), "ends in probabilities"),
+        (lambda: ends_in(lambda x: layers.Dropout(0.1, name="s")(keras.ops.softmax(x))), "'s'"),
     ],
 )
 def test_models_that_cannot_be_explained_are_refused(build_model, message):
