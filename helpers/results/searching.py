@@ -34,12 +34,11 @@ def study(model: str, epochs: int = 6, root: Path | None = None):
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     path = (root or config.SEARCH) / "optuna.log"
     journal = optuna.storages.journal.JournalFileBackend(str(path))
-    kept = optuna.create_study(
-        study_name=f"{model}, {epochs} epochs",
-        storage=optuna.storages.JournalStorage(journal),
-        direction="maximize",
-        load_if_exists=True,
-    )
+    storage, name = optuna.storages.JournalStorage(journal), f"{model}, {epochs} epochs"
+    if name in optuna.get_all_study_names(storage):  # else even loading would add to the file
+        kept = optuna.load_study(study_name=name, storage=storage)
+    else:
+        kept = optuna.create_study(study_name=name, storage=storage, direction="maximize")
     known = {trial.user_attrs["candidate"] for trial in kept.trials}
     distributions = _distributions(optuna.distributions)
     for (candidate, of), accuracy in accuracies(model, root).items():

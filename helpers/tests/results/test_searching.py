@@ -51,10 +51,13 @@ def test_numbered_trials_are_other_searches(recorded):
 
 def test_study_has_each_trial_of_a_rung_once(recorded):
     pytest.importorskip("optuna")
+    kept = []
     for _ in range(2):  # the second time goes on from the file
         study = searching.study("vit", 6, recorded)
         values = {trial.user_attrs["candidate"]: trial.value for trial in study.trials}
         assert values == {"short": 0.4, "draw2": 0.5, "draw3": None}
+        kept.append((recorded / "optuna.log").read_text())
+    assert kept[0] == kept[1]
     states = {trial.user_attrs["candidate"]: trial.state.name for trial in study.trials}
     assert states["draw3"] == "FAIL"
     record(recorded, "vit", "draw5", 6, 0.9)

@@ -1,5 +1,6 @@
 """Trials of the search: recorded once, on validation alone, and resumable."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -100,3 +101,39 @@ def test_recorded_trial_is_left_alone(small_search):
     search.run_trial("tiny", 2)
     with pytest.raises(FileExistsError, match="delete it to train it anew"):
         search.run_trial("tiny", 2)
+
+
+SEARCH_IN_SMALL = """
+import json, sys
+import helpers
+for name in ("optuna", "timm", "ray", "papermill", "tabulate", "IPython", "seaborn", "torchvision"):
+    sys.modules[name] = None  # as where it is not installed
+from pathlib import Path
+import tiny
+from helpers import config, data, models
+from helpers.__main__ import main
+from helpers.experiments import search, table
+
+root = Path(sys.argv[1])
+split = tiny.split()
+data.prepare = lambda variant, seed: split
+models.BUILDERS["vit"] = tiny.model
+config.SEARCH, config.RUNS = root / "search", root / "runs"
+search.CHOSEN, search.DRAWS = root / "matched.json", root / "draws.json"
+search.DRAWS.write_text(json.dumps(search.draw(0)[:1]))
+search.RUNGS = (2, 1), (3, 1)
+assert main(["search", "vit", "--jobs", "1"]) == 0
+assert main(["search", "vit", "--jobs", "1"]) == 0  # nothing is left to do
+"""
+
+
+def test_a_search_goes_through_its_rungs_without_optuna_and_what_notebooks_need(
+    fresh_python, tmp_path
+):
+    lines = fresh_python(SEARCH_IN_SMALL, tmp_path).stdout.splitlines()
+    recorded = {path.stem for path in (tmp_path / "search" / "vit").glob("*.json")}
+    assert recorded == {"short_2", "draw0_2", "short_3", "draw0_3"}
+    chosen = json.loads((tmp_path / "matched.json").read_text())
+    assert chosen["vit"] in ("short", "draw0")
+    assert [line for line in lines if "matched" in line] == [f"vit: matched is {chosen['vit']}"] * 2
+    assert sum("recorded, validation accuracy" in line for line in lines) == 4
