@@ -111,6 +111,24 @@ def require_settings() -> None:
         )
 
 
+def _keep_compiled():
+    """Have JAX keep what it compiled for a GPU beside the data sets, for the next process.
+
+    `JAX_COMPILATION_CACHE_DIR` may name another folder.
+    """
+    import jax
+
+    if jax.config.jax_compilation_cache_dir is None:
+        folder = str(config.cifar_home() / "compiled")
+        jax.config.update("jax_compilation_cache_dir", folder)
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+
+
+# Asking JAX for its devices would take seconds here.
+if keras.backend.backend() == "jax" and os.path.exists("/dev/nvidiactl"):
+    _keep_compiled()
+
+
 def on_gpu() -> bool:
     """Whether the backend computes on a GPU."""
     if keras.backend.backend() == "torch":
