@@ -186,11 +186,17 @@ class AttentionMix(keras.layers.Layer):
 class SequencePooling(keras.layers.Layer):
     """Weighted mean of the tokens, weights learned (Hassani et al. 2021, section 3.2, "SeqPool").
 
-    (N, T, D) -> (N, D).
+    (N, T, D) -> (N, D).  `score_dtype` is the policy of the dense layer inside (default: the
+    layer's own); `quantize` changes it, and a file of the model has to tell.
     """
 
+    def __init__(self, score_dtype=None, **kwargs):
+        super().__init__(**kwargs)
+        self.score_dtype = keras.dtype_policies.get(score_dtype) if score_dtype else None
+
     def build(self, input_shape):
-        self.score = keras.layers.Dense(1, dtype=self.dtype_policy, name="score")
+        policy = self.score_dtype or self.dtype_policy
+        self.score = keras.layers.Dense(1, dtype=policy, name="score")
         self.score.build(input_shape)
 
     def call(self, inputs):
@@ -199,6 +205,13 @@ class SequencePooling(keras.layers.Layer):
 
     def compute_output_shape(self, input_shape):
         return input_shape[0], input_shape[2]
+
+    def get_config(self):
+        config = super().get_config()
+        policy = self.score.dtype_policy if self.built else self.score_dtype
+        if policy is not None and policy != self.dtype_policy:
+            config["score_dtype"] = keras.dtype_policies.serialize(policy)
+        return config
 
 
 def split_heads(qkv, heads: int, part: int):
