@@ -271,12 +271,9 @@ def evaluate(options) -> None:
 
 def export(options) -> None:
     """The model with its recorded weights as one file, which takes pixels and gives logits."""
-    from helpers import training
+    from helpers.training import exporting
 
-    if options.file.suffix != ".keras":
-        raise ValueError(f"{options.file}: Keras wants a name that ends in .keras")
-    training.load_model(_recorded(options.name, options.seed)).save(options.file)
-    print(f"{options.file}: import helpers.models, then keras.models.load_model reads it")
+    print(exporting.export(_recorded(options.name, options.seed), options.file))
 
 
 def prose(options) -> None:

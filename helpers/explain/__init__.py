@@ -23,6 +23,7 @@ from helpers.explain.catalogue import (
     methods,
     random_maps,
 )
+from helpers.explain.gradients import with_float_input
 from helpers.explain.inputs import NoGradient, checked, is_dead, mean_colour, normalise
 from helpers.explain.maps import (
     grad_cam,
@@ -53,4 +54,5 @@ __all__ = [
     "occlusion",
     "random_maps",
     "smooth_gradient",
+    "with_float_input",
 ]

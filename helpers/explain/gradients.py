@@ -42,7 +42,12 @@ def at_pixels(model: keras.Model, images: np.ndarray, labels: np.ndarray) -> np.
 
 
 def with_float_input(model: keras.Model) -> keras.Model:
-    """A copy of a model, same weights, that takes float pixels, which have a gradient."""
+    """A copy of a model, same weights, that takes float pixels (N, H, W, 3) of 0 to 255.
+
+    They have a gradient, as uint8 has none: for saliency or adversarial examples, give it to
+    TensorFlow's `GradientTape` or PyTorch's `autograd.grad` in the place of a recorded or an
+    exported model.
+    """
     pixels = keras.Input(model.input_shape[1:], dtype="float32")
     copy = keras.models.clone_model(model, input_tensors=pixels)
     copy.set_weights(model.get_weights())

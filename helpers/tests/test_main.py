@@ -1,19 +1,23 @@
 """The command line: what it prints, and its exit status."""
 
+import json
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tiny
 
 from helpers import __main__ as command_line
-from helpers import backend, config, data, experiments, training
+from helpers import backend, config, data, experiments, explain, training
 from helpers.backend import keras
 from helpers.commands import side_by_side
 from helpers.experiments import table
+from helpers.explain import gradients
 from helpers.records import runs
 from helpers.training import search
 
@@ -98,13 +102,38 @@ def test_runs_on_cifar100_are_listed_and_evaluated_without_its_images(
     assert "test       accuracy 0.5000" in out
 
 
-def test_export_writes_a_model_that_loads(study, tmp_path, sample):
+def test_export_writes_a_model_that_loads(study, tmp_path, sample, capsys):
     file = tmp_path / "tiny.keras"
     assert main("export", NAME, file) == 0
+    said = capsys.readouterr().out
+    assert said.count("\n") == 1
+    assert "takes pixels of 0 to 255, never scaled, uint8 or float (N, 32, 32, 3)" in said
+    assert "gives logits (N, 10), airplane, automobile, bird, " in said
+    assert f"from Keras {'.'.join(keras.__version__.split('.')[:2])} on" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["tiny.keras"]
+    with zipfile.ZipFile(file) as archive:
+        assert json.loads(archive.read("classes.json")) == list(data.CIFAR10_CLASSES)
     exported = keras.models.load_model(file)
     recorded = training.load_model(runs.read(NAME))
     images = sample.x_test[:3]
-    assert (exported.predict(images, verbose=0) == recorded.predict(images, verbose=0)).all()
+    logits = recorded.predict(images, verbose=0)
+    assert (exported.predict(images, verbose=0) == logits).all()
+    floats = explain.with_float_input(exported)
+    np.testing.assert_allclose(floats.predict(images.astype(float), verbose=0), logits, rtol=1e-5)
+    ((_, gradient),) = gradients._values_and_gradients(floats, images, [0, 1, 2], of_input=True)
+    assert gradient.shape == images.shape
+    assert gradient.any(axis=(1, 2, 3)).all()
+
+
+def test_an_export_that_fails_leaves_nothing_behind(study, tmp_path, capsys, monkeypatch):
+    def full(self, path):
+        Path(path).write_bytes(b"half")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(keras.Model, "save", full)
+    assert main("export", NAME, tmp_path / "tiny.keras") == 1
+    assert "No space left" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(

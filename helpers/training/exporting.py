@@ -1,0 +1,56 @@
+"""A recorded run's model as one file, for use without this study's records."""
+
+import json
+import os
+import zipfile
+from pathlib import Path
+
+from helpers import data
+from helpers.backend import keras
+from helpers.records.runs import Run
+from helpers.training.recorded import load_model
+
+CLASSES = "classes.json"  # in the file, which is a zip archive; Keras passes over it
+
+
+def export(run: Run, file: Path) -> str:
+    """Write a run's model with its weights and its classes' names as a `.keras` file.
+
+    Returns:
+        What the model takes and gives, and what loads it.
+
+    Raises:
+        ValueError: the file's name ends otherwise.
+        FileNotFoundError: the run keeps no weights.
+        OSError: the file cannot be written.
+    """
+    if file.suffix != ".keras":
+        raise ValueError(f"{file}: Keras wants a name that ends in .keras")
+    model = load_model(run)
+    classes = class_names(run)
+    beside = file.with_suffix(".writing.keras")
+    try:
+        model.save(beside)
+        with zipfile.ZipFile(beside, "a") as archive:
+            archive.writestr(CLASSES, json.dumps(classes))
+        os.replace(beside, file)
+    finally:
+        beside.unlink(missing_ok=True)
+    size = ", ".join(map(str, model.input_shape[1:]))
+    release = ".".join(keras.__version__.split(".")[:2])
+    return (
+        f"{file}: takes pixels of 0 to 255, never scaled, uint8 or float (N, {size}); gives logits "
+        f"(N, {len(classes)}), {_listed(classes)}, whose names are in it as {CLASSES}; "
+        f"keras.models.load_model reads it after import helpers.models, from Keras {release} on; "
+        "helpers.explain.with_float_input(model) has gradients at its pixels"
+    )
+
+
+def class_names(run: Run) -> list[str]:
+    """The names of a run's classes, in the order of its logits."""
+    is_cifar10 = data.VARIANTS[run.info["data"]].source == "cifar10"
+    return list(data.CIFAR10_CLASSES if is_cifar10 else data.CIFAR100_CLASSES)
+
+
+def _listed(classes):
+    return ", ".join(classes if len(classes) <= 10 else (*classes[:2], "...", classes[-1]))
