@@ -47,14 +47,14 @@ def test_what_is_transparent_is_white(tmp_path):
     assert found[16, 16].tolist() == [200, 0, 0]
 
 
-def png(width, height, pixels=b""):
-    """A PNG in grey that claims to be of this size."""
+def png(width, height, pixels=b"", bits=8, colour=0):
+    """A PNG, in grey unless `colour` is 2, that claims to be of this size."""
 
     def chunk(kind, content):
         check = struct.pack(">I", zlib.crc32(kind + content))
         return struct.pack(">I", len(content)) + kind + content + check
 
-    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, height, bits, colour, 0, 0, 0)
     chunks = chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(pixels)), chunk(b"IEND", b"")
     return b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
 
