@@ -8,6 +8,7 @@ from helpers.data.augmentation import Augmentation
 from helpers.data.folders import FolderData, UnreadableError, load_folder
 from helpers.data.names import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_COARSE_CLASSES
 from helpers.data.pictures import PictureError, read_picture
+from helpers.data.report import FolderReport, folder_report
 from helpers.data.sources import (
     SOURCES,
     Data,
@@ -43,6 +44,7 @@ __all__ = [
     "Data",
     "DataError",
     "FolderData",
+    "FolderReport",
     "PictureError",
     "Source",
     "Split",
@@ -50,6 +52,7 @@ __all__ = [
     "Variant",
     "class_counts",
     "effective_number",
+    "folder_report",
     "imbalance",
     "in_canonical_order",
     "inverse_frequency",

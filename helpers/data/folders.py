@@ -45,6 +45,7 @@ class FolderData(Data):
     train_sizes: np.ndarray
     test_sizes: np.ndarray
     val_index: np.ndarray | None = None
+    test_is_drawn: bool = False  # by `prepare`
     unreadable: Mapping[str, str] = field(default_factory=dict)  # file -> reason; left out
     left_aside: Mapping[str, int] = field(default_factory=dict)  # kind -> files; no pictures
 
@@ -115,7 +116,12 @@ def split_folder(data: FolderData, seed: int) -> tuple[FolderData, np.ndarray, n
     """What tests, trains and validates: the data with its test images, and two sorted positions.
 
     Of each class, `SHARE` is drawn for each part that the folder lacks, at least one image.
+
+    Raises:
+        ValueError: what tests was drawn from the data before.
     """
+    if data.test_is_drawn:
+        raise ValueError(f"{data.name} is split already: pass what load_folder gave")
     rest, val = np.arange(len(data.y_train)), data.val_index
     if not data.has_test:
         rest, test = _draw(data.y_train, rest, seed, salt=1)
@@ -124,6 +130,7 @@ def split_folder(data: FolderData, seed: int) -> tuple[FolderData, np.ndarray, n
             x_test=data.x_train[test],
             y_test=data.y_train[test],
             test_index=test,
+            test_is_drawn=True,
             test_files=data.train_files[test],
             test_sizes=data.train_sizes[test],
         )
