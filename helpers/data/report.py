@@ -162,14 +162,16 @@ def _on_duplicates(duplicates, near):
         yield f"{_count(len(duplicates))} not the only one of the same pixels."
     across = duplicates[(duplicates["part"] == "test") & (groups["part"].transform("nunique") > 1)]
     if len(across):
-        yield f"{_count(len(across), 'test image')} also trained or validated on: delete the copies."
+        images = _count(len(across), "test image")
+        yield f"{images} also trained or validated on: delete the copies."
     torn = int((groups["class"].nunique() > 1).sum())
     if torn:
         yield f"{_count(torn)} in two classes or more: keep one of each."
     if len(near):
+        images = _count(len(near), "test image")
         yield (
-            f"{_count(len(near), 'test image')} like one trained or validated on (correlation above "
-            f"{twins.TWIN}): they test little."
+            f"{images} like one trained or validated on (correlation above {twins.TWIN}): they "
+            "test little."
         )
 
 
