@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from helpers import config, experiments, records, streams
+from helpers import config, experiments, files, records, streams
 from helpers.commands import side_by_side, stopping
 from helpers.experiments import recipes
 from helpers.experiments import search as rungs
@@ -83,8 +83,8 @@ def _parser():
     )
     command.set_defaults(run=search)
 
-    command = commands.add_parser("evaluate", help="scores of a recorded run, from its logits")
-    command.add_argument("name", help="an experiment's name")
+    command = commands.add_parser("evaluate", help="scores of recorded runs, from their logits")
+    command.add_argument("pattern", help="e.g. 'cifar10/*/short' or one experiment's name")
     command.add_argument("--seed", type=_seed, default=0)
     command.set_defaults(run=evaluate)
 
@@ -253,12 +253,26 @@ def _all_of(one, todo, commands, jobs) -> int:
     return side_by_side.run(commands, jobs)
 
 
-def evaluate(options) -> None:
+def evaluate(options) -> int:
+    """Scores of all that fits and is recorded; a damaged run stops no other."""
+    fitting = [experiment.name for experiment in experiments.find(options.pattern)]
+    names = [name for name in fitting if runs.folder(name, options.seed).exists()]
+    status = 0
+    for name in names or fitting[:1]:
+        try:
+            _evaluate(_recorded(name, options.seed))
+        except BrokenPipeError:  # nobody reads on
+            raise
+        except EXPECTED as error:
+            status = _say(error)
+    return status
+
+
+def _evaluate(run):
     """Scores on validation and test, computed anew from the stored logits."""
     from helpers import data
     from helpers.results import metrics
 
-    run = _recorded(options.name, options.seed)
     y_train, y_test = data.official_labels(data.VARIANTS[run.info["data"]].source)
     print(f"{run.name} seed {run.seed}, epoch {run.info['best_epoch']}")
     for part, logits, labels in (
@@ -308,6 +322,7 @@ def bench(options) -> None:
     from helpers import bench
     from helpers.results import tables
 
+    files.require_writable(config.FIGURES)
     print(tables.markdown(bench.run()), end="")
 
 
@@ -327,6 +342,7 @@ def faithfulness(options) -> None:
     from helpers.explain import audit
     from helpers.results import tables
 
+    files.require_writable(config.FIGURES)
     audit.run()
     print(*(f"{tables.audit_file(table)} written" for table in tables.AUDIT), sep="\n")
 
@@ -344,9 +360,13 @@ def _seed(text) -> int:
 
 
 def _recorded(name, seed=0):
-    """The run of that name, which must be an experiment's, and seed; all its files are sound."""
-    experiments.find(name)
-    run = runs.read(name, seed)
+    """The run of an experiment, named or the only one that fits, and seed; its files are sound."""
+    names = [experiment.name for experiment in experiments.find(name)]
+    if len(names) > 1:
+        raise ValueError(
+            f"{name!r} fits {len(names)} experiments: choose one of {', '.join(names)}"
+        )
+    run = runs.read(names[0], seed)
     run.check()
     return run
 

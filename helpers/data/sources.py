@@ -6,6 +6,7 @@ Images are uint8 (N, 32, 32, 3) in RGB, labels int64 (N,).
 import hashlib
 import http.client
 import os
+import shutil
 import tarfile
 import tempfile
 import urllib.request
@@ -121,8 +122,8 @@ def load(name: str = "cifar10", allow_sample: bool = False) -> Data:
     if name not in SOURCES:
         raise ValueError(f"unknown data set {name!r}: choose from {', '.join(SOURCES)}")
     source = SOURCES[name]
-    path = config.cifar_home() / f"{name}.npz"
     try:
+        path = _home() / f"{name}.npz"
         if not os.path.exists(path):  # False, too, for a folder that may not be entered
             _download(source, path)
     except DataError as error:
@@ -131,6 +132,13 @@ def load(name: str = "cifar10", allow_sample: bool = False) -> Data:
         print(f"EMBEDDED SAMPLE: 2,000 training and 1,000 test images instead of all. {error}")
         return load_sample()
     return _read(source, path)
+
+
+def _home() -> Path:
+    try:
+        return config.cifar_home()
+    except ValueError as error:
+        raise DataError(str(error)) from error
 
 
 @cache
@@ -281,37 +289,45 @@ def _download(source: Source, path: Path) -> None:
     """Fetch the archive, verify it, unpack it to `path`; nothing half-done keeps that name."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        folder = tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{source.name}-")
+        # Of several processes that miss the file, one downloads it.
+        with FileLock(path.with_suffix(".lock")):
+            if path.exists():
+                return
+            for folder in path.parent.glob(f".{source.name}-*"):  # of a process that was killed
+                shutil.rmtree(folder, ignore_errors=True)
+            with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{source.name}-") as scratch:
+                _fetch(source, path, Path(scratch))
     except OSError as error:
         raise DataError(
             f"cannot write to the cache folder {path.parent} ({error}): "
             "set CIFAR_HOME to a folder that you may write to"
         ) from error
-    # Of several processes that miss the file, one downloads it.
-    with folder as scratch, FileLock(path.with_suffix(".lock")):
-        if path.exists():
-            return
-        archive = Path(scratch) / "archive.tar.gz"
-        print(f"Downloading {source.url} to {path.parent} ...")
-        try:
-            with urllib.request.urlopen(source.url, timeout=10) as answer:
-                content = answer.read()
-        except (OSError, http.client.HTTPException) as error:  # the latter: cut off midway
-            raise DataError(
-                f"{source.name} is not in {path.parent} and could not be downloaded ({error}): "
-                f"connect to the network, or set CIFAR_HOME to a folder that holds {path.name}"
-            ) from error
-        unpacked = Path(scratch) / path.name
-        try:
-            archive.write_bytes(content)
-            arrays = unpack(source, archive)
-            np.savez(unpacked, **arrays)
-            os.replace(unpacked, path)
-        except OSError as error:
-            raise DataError(
-                f"cannot write to {path.parent} ({error}): make room for 1 GB there, or set "
-                "CIFAR_HOME to a folder that has it"
-            ) from error
+
+
+def _fetch(source, path, scratch):
+    """Download and unpack in the folder `scratch`, then give the file its name."""
+    print(f"Downloading {source.url} to {path.parent} ...")
+    try:
+        with urllib.request.urlopen(source.url, timeout=10) as answer:
+            content = answer.read()
+    # A connection that was cut off; a proxy's address that is none.
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise DataError(
+            f"{source.name} is not in {path.parent} and could not be downloaded ({error}): "
+            f"connect to the network, or set CIFAR_HOME to a folder that holds {path.name}"
+        ) from error
+    archive, unpacked = scratch / "archive.tar.gz", scratch / path.name
+    try:
+        archive.write_bytes(content)
+        arrays = unpack(source, archive)
+        archive.unlink()
+        np.savez(unpacked, **arrays)
+        os.replace(unpacked, path)
+    except OSError as error:
+        raise DataError(
+            f"cannot write {path} ({error}): make room for 1 GB there, or set CIFAR_HOME to a "
+            "folder that has it"
+        ) from error
 
 
 def unpack(source: Source, archive: Path) -> dict[str, np.ndarray]:

@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from helpers import data, explain, records, training
+from helpers import data, explain, files, records, training
 from helpers.backend import keras
 from helpers.experiments import EXPERIMENTS
 from helpers.explain import faithfulness, places
@@ -89,9 +89,9 @@ def run() -> None:
         print(f"{name}: audited", flush=True)
     for table, rows in found.items():
         path = tables.audit_file(table)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        frame = pd.DataFrame(rows)
-        frame.to_csv(path, index=False, float_format="%.5g", lineterminator="\n")
+        text = pd.DataFrame(rows).to_csv(index=False, float_format="%.5g", lineterminator="\n")
+        with files.whole(path, len(text)) as beside:
+            beside.write_text(text, encoding="utf-8", newline="\n")
         records.write_sources(path, sources(table))
 
 

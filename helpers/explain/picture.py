@@ -5,7 +5,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from helpers import explain, training
+from helpers import explain, files, training
 from helpers.data import CIFAR10_CLASSES, VARIANTS, read_picture
 from helpers.records.runs import Run
 from helpers.results import metrics, plots
@@ -51,8 +51,9 @@ def draw(path: Path, run: Run, file: Path | None = None, label: str | None = Non
     title = f"{classes[explained]}\n{probabilities[explained]:.2f}"
     plots.use_style()
     figure = plots.heatmaps(image, maps, [title])
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_bytes(plots.png(figure))
+    drawing = plots.png(figure)
+    with files.whole(file, len(drawing)) as beside:
+        beside.write_bytes(drawing)
     plt.close(figure)
     guesses = ", ".join(f"{classes[i]} {probabilities[i]:.2f}" for i in best[:3])
     return f"{plots.label(run.info['model'])}: {guesses}\n{file}: maps for {classes[explained]}"

@@ -14,8 +14,6 @@ predictions or anything of the test set.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -27,7 +25,7 @@ import numpy as np
 import pandas as pd
 from filelock import FileLock, Timeout
 
-from helpers import config
+from helpers import config, files
 from helpers.experiments import recipes
 from helpers.records import contents, digests, kept
 
@@ -181,6 +179,8 @@ def sole_writer(target: Path):
         with FileLock(target.with_suffix(".lock")).acquire(blocking=False):
             if is_recorded(target):
                 raise FileExistsError(f"{target} is recorded already: delete it to train it anew")
+            for path in (target, resume_file(target)):  # what a kill has left
+                files.remove(files.unfinished(path))
             yield
     except Timeout:
         raise RuntimeError(
@@ -211,15 +211,14 @@ def write(
     target = folder(name, info["seed"], root)
     if target.exists():
         raise FileExistsError(f"{target} is recorded already: delete it to record it anew")
-    beside = target.with_name(target.name + ".writing")
-    shutil.rmtree(beside, ignore_errors=True)
-    beside.mkdir(parents=True)
-    history.to_csv(beside / HISTORY, index=False, lineterminator="\n")
-    np.savez_compressed(beside / PREDICTIONS, **predictions)
-    if kept.keeps_weights(info):
-        save_weights(beside / WEIGHTS)
-    write_info(beside, info)
-    os.replace(beside, target)
+    room = 4 * info["parameters"] + sum(array.nbytes for array in predictions.values())
+    with files.whole(target, room) as beside:
+        beside.mkdir()
+        history.to_csv(beside / HISTORY, index=False, lineterminator="\n")
+        np.savez_compressed(beside / PREDICTIONS, **predictions)
+        if kept.keeps_weights(info):
+            save_weights(beside / WEIGHTS)
+        write_info(beside, info)
     return Run(target)
 
 
@@ -229,9 +228,9 @@ def write_info(path: Path, info: Mapping) -> None:
     if kept.keeps_weights(info) and (path / WEIGHTS).exists():
         names.append(WEIGHTS)
     info = {**info, "files": {name: digests.of(path / name) for name in names}}
-    beside = path / "run.json.writing"
-    beside.write_text(json.dumps(info, indent=2) + "\n", encoding="utf-8", newline="\n")
-    os.replace(beside, path / "run.json")
+    text = json.dumps(info, indent=2) + "\n"
+    with files.whole(path / "run.json", len(text)) as beside:
+        beside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def read(name: str, seed: int = 0, root: Path | None = None) -> Run:
@@ -281,9 +280,9 @@ def trial_file(model: str, trial: int | str, root: Path | None = None) -> Path:
 def write_trial(record: Mapping, root: Path | None = None) -> None:
     """Record a trial: a mapping with its `model` and `trial`, its `config` and its `history`."""
     path = trial_file(record["model"], record["trial"], root)
-    beside = path.with_suffix(".writing")
-    beside.write_text(json.dumps(record, indent=2) + "\n")
-    os.replace(beside, path)
+    text = json.dumps(record, indent=2) + "\n"
+    with files.whole(path, len(text)) as beside:
+        beside.write_text(text)
 
 
 def trials(root: Path | None = None) -> list[dict]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from helpers import config, data
+from helpers import config, data, files
 from helpers.records import contents, runs
 from helpers.results import costs, metrics, plots
 
@@ -38,9 +38,8 @@ def save(frame: pd.DataFrame, name: str, digits: int = 4) -> pd.DataFrame:
     """Write a table to `figures/<name>.csv` and `.md`, rounded, and return it as written."""
     frame = frame.round(digits)
     table, text = (config.FIGURES / f"{name}.{ending}" for ending in ("csv", "md"))
-    table.parent.mkdir(parents=True, exist_ok=True)
-    frame.to_csv(table, lineterminator="\n")
-    text.write_text(markdown(frame), encoding="utf-8", newline="\n")
+    files.keep(table, frame.to_csv(lineterminator="\n").encode())
+    files.keep(text, markdown(frame).encode())
     return frame
 
 

@@ -102,6 +102,38 @@ def test_runs_on_cifar100_are_listed_and_evaluated_without_its_images(
     assert "test       accuracy 0.5000" in out
 
 
+def test_evaluate_scores_all_that_fits_and_is_recorded(study, tmp_path, capsys, monkeypatch):
+    dataset = tiny.dataset()
+    monkeypatch.setattr(data, "official_labels", lambda name: (dataset.y_train, dataset.y_test))
+    run = runs.read(NAME)
+    predictions = {key: getattr(run, key) for key in ("val_logits", "test_logits", "val_index")}
+    found = {}
+    for recipe in ("fast", "again", "damaged", "missing"):
+        found[f"cifar10/tiny/{recipe}"] = replace(tiny.EXPERIMENT, recipe=recipe)
+    for room in (experiments, table):
+        monkeypatch.setattr(room, "EXPERIMENTS", found)
+    monkeypatch.setattr(config, "RUNS", tmp_path)
+    for recipe in ("fast", "again"):
+        info = run.info | {"recipe": recipe}
+        runs.write(info, run.history, predictions, lambda path: path.touch(), tmp_path)
+    assert main("evaluate", "cifar10/tiny/*") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split(",")[0] for line in lines[::3]] == [
+        "cifar10/tiny/fast seed 0",
+        "cifar10/tiny/again seed 0",
+    ]
+    runs.folder("cifar10/tiny/damaged", 0).mkdir(parents=True)
+    assert main("evaluate", "cifar10/tiny/*") == 1
+    said = capsys.readouterr()
+    assert said.out.splitlines() == lines
+    assert said.err.count("\n") == 1
+    assert main("export", "cifar10/tiny/*", tmp_path / "tiny.keras") == 1
+    assert (
+        "'cifar10/tiny/*' fits 4 experiments: choose one of cifar10/tiny/fast"
+        in capsys.readouterr().err
+    )
+
+
 def test_export_writes_a_model_that_loads(study, tmp_path, sample, capsys):
     file = tmp_path / "tiny.keras"
     assert main("export", NAME, file) == 0

@@ -1,11 +1,10 @@
 """A recorded run's model as one file, for use without this study's records."""
 
 import json
-import os
 import zipfile
 from pathlib import Path
 
-from helpers import data
+from helpers import data, files
 from helpers.backend import keras
 from helpers.records.runs import Run
 from helpers.training.recorded import load_model
@@ -28,14 +27,10 @@ def export(run: Run, file: Path) -> str:
         raise ValueError(f"{file}: Keras wants a name that ends in .keras")
     model = load_model(run)
     classes = class_names(run)
-    beside = file.with_suffix(".writing.keras")
-    try:
+    with files.whole(file, 4 * model.count_params()) as beside:
         model.save(beside)
         with zipfile.ZipFile(beside, "a") as archive:
             archive.writestr(CLASSES, json.dumps(classes))
-        os.replace(beside, file)
-    finally:
-        beside.unlink(missing_ok=True)
     size = ", ".join(map(str, model.input_shape[1:]))
     release = ".".join(keras.__version__.split(".")[:2])
     return (

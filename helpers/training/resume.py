@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import sys
 import threading
 import time
@@ -36,7 +35,7 @@ class Keeper(keras.callbacks.Callback):
     def __init__(self, settings: Recipe, batches: Batches, resume: Path | None, every: float = 0):
         super().__init__()
         self.every = every
-        self._writing, self._unsaved = None, {}
+        self._writing, self._unsaved, self._failed = None, {}, None
         self._saved_at = time.perf_counter()
         self.settings, self.batches, self.resume = settings, batches, resume
         self.history = []
@@ -143,9 +142,10 @@ class Keeper(keras.callbacks.Callback):
         if not self.every:
             self._save()
             return
+        self._raise_what_failed()
         is_writing = self._writing is not None and self._writing.is_alive()
         if not is_writing and time.perf_counter() - self._saved_at >= self.every:
-            self._writing = threading.Thread(target=_write, args=(self.resume, self._arrays()))
+            self._writing = threading.Thread(target=self._write_beside, args=[self._arrays()])
             self._writing.start()
             self._saved_at, self._unsaved = time.perf_counter(), {}
         elif self.model.count_params() < SMALL:
@@ -155,8 +155,19 @@ class Keeper(keras.callbacks.Callback):
         """Wait for what is being written; of an unfinished training write the last epoch, too."""
         if self._writing is not None:
             self._writing.join()
+            self._raise_what_failed()
         if self._unsaved and not self.is_finished():
             _write(self.resume, self._unsaved)
+
+    def _write_beside(self, arrays):
+        try:
+            _write(self.resume, arrays)
+        except OSError as error:  # which would end the thread alone
+            self._failed = error
+
+    def _raise_what_failed(self):
+        if self._failed is not None:
+            raise self._failed
 
     def _save(self):
         _write(self.resume, self._arrays())
@@ -180,10 +191,8 @@ class Keeper(keras.callbacks.Callback):
 
 
 def _write(path, arrays):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_suffix(".writing.npz")
-    np.savez(beside, **arrays)
-    os.replace(beside, path)
+    with files.whole(path, sum(array.nbytes for array in arrays.values())) as beside:
+        np.savez(beside, **arrays)
 
 
 def best_epoch(history: list[dict] | pd.DataFrame, settings: Recipe) -> int:

@@ -13,7 +13,7 @@ from matplotlib import rcParamsDefault
 from matplotlib.figure import Figure
 from PIL import Image
 
-from helpers import config
+from helpers import config, files
 
 
 class _Look(NamedTuple):
@@ -127,8 +127,7 @@ def save(figure: Figure, name: str) -> Path:
     nor version, so that drawing it again gives the same bytes.
     """
     path = config.FIGURES / f"{name}.png"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(png(figure))
+    files.keep(path, png(figure))
     return path
 
 

@@ -535,7 +535,8 @@ def test_full_disk_is_named(cifar10, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    with pytest.raises(data.DataError, match=r"No space left.*make room .* or set CIFAR_HOME"):
+    text = r"cifar10\.npz .*No space left.*make room for 1 GB there, or set CIFAR_HOME"
+    with pytest.raises(data.DataError, match=text):
         data.load("cifar10")
     assert_nothing_is_left(cifar10.cache)
 
@@ -551,6 +552,47 @@ def test_unpacking_that_is_interrupted_leaves_nothing_behind(cifar10, monkeypatc
             data.load("cifar10")
     assert_nothing_is_left(cifar10.cache)
     assert_holds(data.load("cifar10"), cifar10.arrays)
+
+
+def test_what_a_killed_download_left_is_removed(cifar10):
+    left, other = (cifar10.cache / f".{name}-abcd" for name in ("cifar10", "cifar100"))
+    for folder in (left, other):
+        folder.mkdir(parents=True)
+        (folder / "archive.tar.gz").write_bytes(b"half")
+    assert_holds(data.load("cifar10"), cifar10.arrays)
+    assert not left.exists()
+    assert other.exists()  # it may be under way
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "text"),
+    [
+        ("CIFAR_HOME", "~nouser/x", "~nouser/x has no home folder to lie in: set CIFAR_HOME"),
+        ("https_proxy", "http://proxy:port", "could not be downloaded .*nonnumeric port"),
+        ("https_proxy", "http://[proxy", "could not be downloaded"),
+        ("https_proxy", "http:///", "could not be downloaded"),
+        ("https_proxy", f"http://{'a' * 70}.org", "could not be downloaded"),
+        ("https_proxy", "http://pro xy", "could not be downloaded"),
+    ],
+)
+def test_settings_that_make_no_sense_give_the_sample(tmp_path, monkeypatch, variable, value, text):
+    monkeypatch.setenv("CIFAR_HOME", str(tmp_path))
+    monkeypatch.setenv("no_proxy", "")
+    monkeypatch.setattr(urllib.request, "_opener", None)  # which has the proxies of its first use
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(data.DataError, match=text):
+        data.load("cifar10")
+    assert data.load("cifar10", allow_sample=True).is_sample
+
+
+def test_no_home_at_all_is_a_data_error(monkeypatch):
+    def unknown(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("CIFAR_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", unknown)
+    with pytest.raises(data.DataError, match=r"~/\.cache/cifar-study has no home .*set CIFAR_HOME"):
+        data.load("cifar10")
 
 
 def test_unwritable_cache_folder(tmp_path, monkeypatch, no_network):
@@ -580,10 +622,10 @@ def test_a_folder_that_may_not_be_entered_is_named(tmp_path, monkeypatch, no_net
 def test_a_file_that_may_not_be_read_is_not_called_damaged(cifar10, monkeypatch):
     data.load("cifar10")
 
-    def refuse(path, **settings):
-        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+    def refuse(file, **settings):
+        raise PermissionError(errno.EACCES, "Permission denied", file.name)
 
-    monkeypatch.setattr(files.np, "load", refuse)
+    monkeypatch.setattr(files, "NpzFile", refuse)
     with pytest.raises(data.DataError, match=r"cannot be read .*that you may read"):
         data.load("cifar10")
 

@@ -1,5 +1,6 @@
 """Training a tiny model: reproducible, also when killed; records whole runs."""
 
+import errno
 import io
 import os
 import shutil
@@ -16,7 +17,7 @@ import tiny
 from filelock import FileLock
 from sklearn.metrics import balanced_accuracy_score
 
-from helpers import data, training
+from helpers import data, files, training
 from helpers.backend import keras
 from helpers.data.augmentation import Augmentation
 from helpers.experiments import Experiment
@@ -572,6 +573,42 @@ def test_recorded_run_leaves_nothing_to_resume(study):
     folder = runs.folder(tiny.EXPERIMENT.name, 0).parent
     assert not list(folder.glob("*.npz"))
     assert not list(folder.glob("*.writing*"))
+
+
+def test_what_a_killed_run_left_half_written_is_removed(tmp_path):
+    target = tmp_path / "seed1"
+    left = [tmp_path / "seed1.writing", tmp_path / "seed1.resume.writing.npz"]
+    others = tmp_path / "seed10.resume.writing.npz"  # it may be under way
+    left[0].mkdir()
+    for path in (left[0] / "run.json", left[1], others):
+        path.write_bytes(b"half")
+    with runs.sole_writer(target):
+        assert not any(path.exists() for path in left)
+    assert others.exists()
+
+
+def test_a_full_disk_names_the_resume_file_and_leaves_it_whole(left_over, monkeypatch):
+    def full(path, **arrays):
+        path.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = left_over.read_bytes()
+    monkeypatch.setattr(np, "savez", full)
+    text = r"resume\.npz cannot be written \(No space left on device\): it takes 1 MB"
+    with pytest.raises(files.NotWritten, match=text):
+        resuming._write(left_over, {"x": np.arange(3)})
+    assert [path.name for path in left_over.parent.glob("*writing*")] == []
+    assert left_over.read_bytes() == before
+
+
+def test_a_full_disk_ends_a_training_that_writes_beside_itself(tmp_path, monkeypatch):
+    keeper = resuming.Keeper.__new__(resuming.Keeper)
+    keeper.resume, keeper.every = tmp_path / "file" / "seed0.resume.npz", 60
+    keeper._failed = keeper._writing = None
+    (tmp_path / "file").touch()
+    keeper._write_beside({"x": np.arange(3)})
+    with pytest.raises(files.NotWritten):
+        keeper._save_if_due()
 
 
 def test_recorded_run_is_not_trained_again(study):
