@@ -1,10 +1,11 @@
-"""The study's architectures.  Each takes uint8 pixels (N, 32, 32, 3) and gives logits (N, classes).
+"""The study's architectures.  Each takes uint8 pixels (N, S, S, 3) and gives logits (N, classes).
 
+The side S is 32, or 64 or 96 for users' pictures; that of the pre-trained network any, 224 at best.
 Importing this package registers every custom layer, so that a saved `.keras` file loads.
 """
 
 from helpers.backend import keras, require_settings
-from helpers.models import cnn, fast, hybrid, vit
+from helpers.models import cnn, fast, hybrid, lite, vit
 from helpers.models.counting import layer_table, macs, trainable_parameters
 from helpers.models.fast import adapt_whitening
 
@@ -23,6 +24,7 @@ BUILDERS = {
     "vit_stem": hybrid.vit_stem,
     "cct": hybrid.cct,
     "cct_7": hybrid.cct_7,
+    "efficientnet_lite0": lite.efficientnet_lite0,
 }
 
 __all__ = [
@@ -41,11 +43,12 @@ def build(name: str, classes: int = 10, **options) -> keras.Model:
     Args:
         name: the architecture.
         classes: number of logits, at least 2.
-        options: what the architecture's builder takes besides, e.g. `l2` of `resnet20`.
+        options: what the architecture's builder takes besides: `size`, the images' side in pixels,
+            and e.g. `l2` of `resnet20`.
 
     Raises:
-        ValueError: an unknown name, fewer than two classes, an option the builder lacks; Keras
-            set to another order of axes.
+        ValueError: an unknown name, fewer than two classes, an option the builder lacks, a size
+            that it does not take; Keras set to another order of axes.
     """
     require_settings()
     if name not in BUILDERS:

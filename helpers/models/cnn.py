@@ -1,7 +1,7 @@
 """Convolutional networks: a plain one, and ResNet-20 and ResNet-18 with skip connections."""
 
 from helpers.backend import keras
-from helpers.models.layers import BatchNormalization, PadShortcut
+from helpers.models.layers import BatchNormalization, PadShortcut, pixels
 
 layers = keras.layers
 
@@ -9,7 +9,7 @@ layers = keras.layers
 def conv_maps(x):
     """The CNN baseline's feature maps: 3x3 convolutions of 32, 64 and 128 filters.
 
-    (N, 32, 32, 3) -> (N, 8, 8, 128): max-pooling follows the first two.
+    (N, S, S, 3) -> (N, S/4, S/4, 128): max-pooling follows the first two.
     """
     for i, filters in enumerate((32, 64, 128), start=1):
         x = layers.Conv2D(filters, 3, padding="same", activation="relu", name=f"conv{i}")(x)
@@ -25,23 +25,23 @@ def token_head(x, classes: int):
     return layers.Dense(classes, name="logits")(x)
 
 
-def cnn_baseline(classes: int) -> keras.Model:
+def cnn_baseline(classes: int, size: int = 32) -> keras.Model:
     """Three convolutions, global average pooling, one hidden layer: the hybrid's CNN parent."""
-    inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
+    inputs = pixels(size)
     x = layers.Rescaling(1 / 255, name="scale")(inputs)
     x = conv_maps(x)
     x = layers.GlobalAveragePooling2D(name="pooled_map")(x)
     return keras.Model(inputs, token_head(x, classes), name="cnn_baseline")
 
 
-def resnet20(classes: int, l1: float = 0.0, l2: float = 0.0) -> keras.Model:
+def resnet20(classes: int, l1: float = 0.0, l2: float = 0.0, size: int = 32) -> keras.Model:
     """ResNet-20 for CIFAR (He et al. 2015, section 4.2): 3 stages of 3 blocks, 16-32-64 filters.
 
     Shortcuts are free of parameters (option A).  `l1` and `l2` penalise the kernels of all
     convolutions and of the last dense layer.
     """
     penalty = keras.regularizers.L1L2(l1, l2) if l1 or l2 else None
-    inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
+    inputs = pixels(size)
     x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)
     x = _conv(x, 16, "stem", regularizer=penalty)
     x = layers.ReLU(name="stem_relu")(x)
@@ -56,12 +56,12 @@ def resnet20(classes: int, l1: float = 0.0, l2: float = 0.0) -> keras.Model:
     return keras.Model(inputs, x, name="resnet20")
 
 
-def resnet18(classes: int) -> keras.Model:
+def resnet18(classes: int, size: int = 32) -> keras.Model:
     """torchvision's ResNet-18 with a stem for small images: 3x3, stride 1, no max-pooling.
 
     He et al. 2015, table 1; shortcuts that change shape are 1x1 convolutions (option B).
     """
-    inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
+    inputs = pixels(size)
     x = layers.Rescaling(1 / 127.5, offset=-1, name="scale")(inputs)
     x = _conv(x, 64, "stem")
     x = layers.ReLU(name="stem_relu")(x)

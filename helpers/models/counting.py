@@ -37,7 +37,7 @@ def layer_table(model: keras.Model) -> pd.DataFrame:
 
 def _layer_macs(layer) -> int:
     layers = keras.layers
-    if isinstance(layer, layers.Conv2D | Whitening):
+    if isinstance(layer, layers.Conv2D | layers.DepthwiseConv2D | Whitening):
         return math.prod(layer.output.shape[1:3]) * math.prod(layer.kernel.shape)
     if isinstance(layer, layers.Dense):
         return math.prod(layer.output.shape[1:-1]) * math.prod(layer.kernel.shape)

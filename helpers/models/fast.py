@@ -15,6 +15,8 @@ from helpers.models.layers import (
     SequencePooling,
     encoder,
     flatten_map,
+    pixels,
+    pooled_as_at_32,
     register,
 )
 
@@ -23,12 +25,14 @@ PAPER_WIDTHS = (64, 256, 256)
 MEAN, STD = (125.3, 123.0, 113.9), (63.0, 62.1, 66.7)  # of CIFAR-10's training pixels
 
 
-def fast_cnn(classes: int, widths: tuple[int, int, int] = PAPER_WIDTHS) -> keras.Model:
+def fast_cnn(
+    classes: int, widths: tuple[int, int, int] = PAPER_WIDTHS, size: int = 32
+) -> keras.Model:
     """Whitening, three groups of two 3x3 convolutions, max-pooling, logits scaled by 1/9.
 
     The whitening has to be adapted to training images first: `adapt_whitening`.
     """
-    inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
+    inputs = pixels(size)
     x = _groups(inputs, widths)
     x = layers.GlobalMaxPooling2D(name="pooled_map")(x)
     x = layers.Dense(classes, use_bias=False, dtype="float32", name="unscaled_logits")(x)
@@ -36,15 +40,15 @@ def fast_cnn(classes: int, widths: tuple[int, int, int] = PAPER_WIDTHS) -> keras
     return keras.Model(inputs, logits, name="fast_cnn")
 
 
-def fast_hybrid(classes: int) -> keras.Model:
+def fast_hybrid(classes: int, size: int = 32) -> keras.Model:
     """The fast CNN with two transformer layers in place of its third group.
 
     The second group's map (N, 7, 7, 256) becomes 49 tokens with learned positions; their weighted
-    mean is classified.
+    mean is classified.  The larger maps of larger images are average-pooled to as many.
     """
-    inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
+    inputs = pixels(size)
     x = _groups(inputs, PAPER_WIDTHS[:2])
-    x = PositionEmbedding(name="positions")(flatten_map(x))
+    x = PositionEmbedding(name="positions")(flatten_map(pooled_as_at_32(x, size)))
     x = encoder(
         x,
         depth=2,
@@ -62,7 +66,7 @@ def fast_hybrid(classes: int) -> keras.Model:
 
 
 def adapt_whitening(model: keras.Model, images: np.ndarray) -> None:
-    """Set a model's whitening, if it has one, from training images, uint8 (N, 32, 32, 3)."""
+    """Set a model's whitening, if it has one, from training images, uint8 (N, S, S, 3)."""
     for layer in model.layers:
         if isinstance(layer, Whitening):
             inputs = keras.Model(model.input, layer.input).predict(images, 500, verbose=0)
@@ -144,7 +148,7 @@ class PartialIdentity(keras.initializers.Initializer):
 def _groups(inputs, widths):
     """Pixels -> the map of the last group: whitening, then per width two 3x3 convolutions.
 
-    A map's sides are 15, 7 and 3 after the first, second and third group.
+    A map's sides are 15, 7 and 3 after the first, second and third group, of 32 pixels.
     """
     x = layers.Rescaling(
         [1 / std for std in STD],

@@ -13,28 +13,31 @@ from helpers.models.layers import (
     conv_tokens,
     encoder,
     patch_tokens,
+    pixels,
 )
 from helpers.models.vit import scaled_pixels, small_encoder
 
 layers = keras.layers
 
 
-def hybrid_token(classes: int, token_activation: str | None = None) -> keras.Model:
+def hybrid_token(classes: int, token_activation: str | None = None, size: int = 32) -> keras.Model:
     """The lightweight CNN-token hybrid: the CNN baseline with tokens beside its pooled map.
 
     2x2 patches of the (8, 8, 128) map give 16 tokens of 512 values; one dense layer maps each
     to 128, their average joins the map's global average.  Without that branch it is
-    `cnn_baseline`.
+    `cnn_baseline`.  Larger images give larger maps and more tokens, 64 at 64 pixels, 144 at 96:
+    without attention they cost little.
 
     `token_activation` follows the tokens' dense layer: None by the text of the system's authors,
     which makes the branch one linear map of the mean patch, "relu" by their code.
     """
-    inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
+    inputs = pixels(size)
     x = layers.Rescaling(1 / 255, name="scale")(inputs)
     maps = conv_maps(x)
-    tokens = layers.Reshape((4, 2, 4, 2 * 128), name="split_patches")(maps)
+    side = size // 8
+    tokens = layers.Reshape((side, 2, side, 2 * 128), name="split_patches")(maps)
     tokens = layers.Permute((1, 3, 2, 4), name="group_patches")(tokens)
-    tokens = layers.Reshape((16, 512), name="tokens")(tokens)
+    tokens = layers.Reshape((side**2, 512), name="tokens")(tokens)
     tokens = layers.Dense(128, activation=token_activation, name="token_embedding")(tokens)
     pooled = [
         layers.GlobalAveragePooling2D(name="pooled_map")(maps),
@@ -45,7 +48,11 @@ def hybrid_token(classes: int, token_activation: str | None = None) -> keras.Mod
 
 
 def hybrid_dual(
-    classes: int, as_published: bool = False, l2: float = 1e-3, dropout: bool = True
+    classes: int,
+    as_published: bool = False,
+    l2: float = 1e-3,
+    dropout: bool = True,
+    size: int = 32,
 ) -> keras.Model:
     """The dual-branch hybrid: a ViT beside a CNN, each on the pixels, concatenated before logits.
 
@@ -57,36 +64,37 @@ def hybrid_dual(
             same weights.
         l2: penalty on the convolutions' kernels.
         dropout: whether there is any, in either branch.
+        size: side of the images in pixels; the ViT's patches grow with it, the CNN's maps too.
     """
-    inputs = keras.Input((32, 32, 3), dtype="uint8", name="pixels")
+    inputs = pixels(size)
     x = layers.Rescaling(1 / 255, name="scale")(inputs)
-    tokens = _branch_head(_vit_branch(x, as_published, dropout), "vit", dropout)
+    tokens = _branch_head(_vit_branch(x, size // 8, as_published, dropout), "vit", dropout)
     maps = _branch_head(_cnn_branch(x, l2), "cnn", dropout)
     fused = layers.Concatenate(name="fusion")([tokens, maps])
     return keras.Model(inputs, layers.Dense(classes, name="logits")(fused), name="hybrid_dual")
 
 
-def cct(classes: int) -> keras.Model:
+def cct(classes: int, size: int = 32) -> keras.Model:
     """Compact Convolutional Transformer CCT-2/3x2 (Hassani et al. 2021, section 3).
 
     Two convolutions, each with ReLU and 3x3 max-pooling of stride 2, make the 64 tokens that
     `vit` cuts from the pixels; the encoder is the same but for the MLP's width; sequence
     pooling weighs the tokens.
     """
-    inputs, x = scaled_pixels()
-    x = small_encoder(conv_tokens(x, widths=(64, 128)), mlp_width=128)
+    inputs, x = scaled_pixels(size)
+    x = small_encoder(conv_tokens(x, (64, 128), size), mlp_width=128)
     x = SequencePooling(name="pooled_tokens")(x)
     return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name="cct")
 
 
-def cct_7(classes: int) -> keras.Model:
+def cct_7(classes: int, size: int = 32) -> keras.Model:
     """CCT-7/3x1 (Hassani et al. 2021, table 1): 7 layers of 4 heads, dimension 256, 256 tokens.
 
     The authors report 94.78 % on CIFAR-10 after 200 epochs.  Their stochastic depth, which
     has no weights, is left out.
     """
-    inputs, x = scaled_pixels()
-    x = conv_tokens(x, widths=(256,))
+    inputs, x = scaled_pixels(size)
+    x = conv_tokens(x, (256,), size)
     x = PositionEmbedding(name="positions")(x)
     x = encoder(
         x,
@@ -103,25 +111,25 @@ def cct_7(classes: int) -> keras.Model:
     return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name="cct_7")
 
 
-def vit_stem(classes: int) -> keras.Model:
+def vit_stem(classes: int, size: int = 32) -> keras.Model:
     """`vit` with one of the two things that make it a CCT: its convolutional tokenizer.
 
     The other is the sequence pooling, alone in `vit_seqpool`.
     """
-    inputs, x = scaled_pixels()
-    x = small_encoder(conv_tokens(x, widths=(64, 128)), mlp_width=256)
+    inputs, x = scaled_pixels(size)
+    x = small_encoder(conv_tokens(x, (64, 128), size), mlp_width=256)
     x = layers.GlobalAveragePooling1D(name="pooled_tokens")(x)
     return keras.Model(inputs, layers.Dense(classes, name="logits")(x), name="vit_stem")
 
 
-def _vit_branch(x, as_published, dropout):
-    """(N, 32, 32, 3) -> the class token after 6 layers, (N, 64)."""
+def _vit_branch(x, patch, as_published, dropout):
+    """(N, S, S, 3) -> the class token after 6 layers, (N, 64)."""
     of_positions = of_token = None
     if as_published:
         # What Keras starts an `Embedding` and a weight called "random_normal" with.
         of_positions = keras.initializers.RandomUniform(-0.05, 0.05)
         of_token = keras.initializers.RandomNormal(stddev=0.05)
-    x = patch_tokens(x, patch=4, dimension=64)
+    x = patch_tokens(x, patch, dimension=64)
     # 65 entries for 64 patches, as in the original, which sized the table for the class token.
     x = PositionEmbedding(entries=65, initializer=of_positions, name="positions")(x)
     x = ClassToken(of_token, name="class_token")(x)
@@ -177,7 +185,7 @@ def _one_by_one():
 
 
 def _cnn_branch(x, l2):
-    """(N, 32, 32, 3) -> the pooled map of four convolutions, (N, 256)."""
+    """(N, S, S, 3) -> the pooled map of four convolutions, (N, 256)."""
     for i, filters in enumerate((32, 64, 128, 256), start=1):
         x = layers.Conv2D(
             filters,

@@ -12,6 +12,21 @@ register = keras.saving.register_keras_serializable(package=PACKAGE)
 Start = Callable[[], keras.initializers.Initializer]
 KERAS_DEFAULT: Start = keras.initializers.GlorotUniform  # of dense layers and convolutions
 
+SIZES = (32, 64, 96)  # sides of the images that the study's architectures take, in pixels
+
+
+def pixels(size: int):
+    """The input of an architecture of the study: uint8 (N, size, size, 3).
+
+    Raises:
+        ValueError: none of `SIZES`.
+    """
+    if size not in SIZES:
+        raise ValueError(
+            f"images of {size} pixels: choose a size from {', '.join(map(str, SIZES))}"
+        )
+    return keras.Input((size, size, 3), dtype="uint8", name="pixels")
+
 
 @register
 class PadShortcut(keras.layers.Layer):
@@ -317,18 +332,31 @@ def patch_tokens(x, patch: int, dimension: int, use_bias: bool = True, **initial
     return flatten_map(x)
 
 
-def conv_tokens(x, widths: tuple[int, ...]):
-    """CCT's tokenizer (Hassani et al. 2021, section 3.3): (N, H, W, C) -> tokens (N, T, D).
+def conv_tokens(x, widths: tuple[int, ...], size: int):
+    """CCT's tokenizer (Hassani et al. 2021, section 3.3): (N, size, size, C) -> tokens (N, T, D).
 
     Each width is a 3x3 convolution without bias, ReLU, and 3x3 max-pooling that halves the map;
-    the last is D.
+    the last is D.  There are as many tokens at every size: `pooled_as_at_32`.
     """
     for i, filters in enumerate(widths, start=1):
         x = keras.layers.Conv2D(
             filters, 3, padding="same", use_bias=False, activation="relu", name=f"conv{i}"
         )(x)
         x = keras.layers.MaxPooling2D(3, strides=2, padding="same", name=f"pool{i}")(x)
-    return flatten_map(x)
+    return flatten_map(pooled_as_at_32(x, size))
+
+
+def pooled_as_at_32(x, size: int):
+    """A map of images of that size, average-pooled to the sides that it has at 32 pixels.
+
+    Attention would cost the square of the tokens: 81 times as much at 96 pixels, where CCT-7's
+    2,304 tokens have 85 MB of weights an image and layer, and `cct` trains a quarter as many images
+    a second without this pooling.  And the networks between `vit` and `cct` go on to differ by one
+    thing at a time, since all have the same number of tokens.
+    """
+    if size == 32:
+        return x
+    return keras.layers.AveragePooling2D(size // 32, name="pool_tokens")(x)
 
 
 def flatten_map(x):

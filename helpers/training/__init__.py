@@ -4,6 +4,7 @@ How a model learns goes here; what is learned by whom is in `helpers.experiments
 """
 
 from helpers.training.fitting import Fitted, fit
+from helpers.training.linear import LinearHead, features, linear_head
 from helpers.training.recorded import (
     load_model,
     predict_logits,
@@ -21,10 +22,13 @@ from helpers.training.resume import best_epoch
 
 __all__ = [
     "Fitted",
+    "LinearHead",
     "best_epoch",
     "estimate_seconds",
+    "features",
     "fit",
     "here",
+    "linear_head",
     "load_model",
     "new_float32_model",
     "new_model",

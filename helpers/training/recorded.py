@@ -1,5 +1,7 @@
 """Models of recorded runs, and what they predict."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
@@ -9,7 +11,7 @@ from helpers.models import build
 from helpers.records import runs
 from helpers.training.arithmetic import full_float32
 
-PREDICTED = 500  # images at a time
+PREDICTED = 500  # images of 32 pixels at a time, of larger ones as many fewer
 
 
 def load_model(run: runs.Run) -> keras.Model:
@@ -57,15 +59,17 @@ def reproduce(run: runs.Run) -> pd.Series:
 
 
 def predict_logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Logits (N, C) float32 of uint8 images (N, 32, 32, 3), the same on a GPU as on a CPU."""
+    """Logits (N, C) float32 of uint8 images (N, S, S, 3), the same on a GPU as on a CPU."""
+    # EfficientNet-Lite0 at 224 pixels keeps 5 MB of maps for an image: 500 would be too many.
+    at_once = max(1, PREDICTED * 32**2 // math.prod(images.shape[1:3]))
     with full_float32():
-        if len(images) <= PREDICTED:  # `predict` would take longer to start than to compute
+        if len(images) <= at_once:  # `predict` would take longer to start than to compute
             return model.predict_on_batch(images)
-        return model.predict(images, batch_size=PREDICTED, verbose=0)
+        return model.predict(images, batch_size=at_once, verbose=0)
 
 
 def predict_tta(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Logits (N, C) float32 of uint8 images (N, 32, 32, 3), averaged over six views of each.
+    """Logits (N, C) float32 of uint8 images (N, S, S, 3), averaged over six views of each.
 
     Half the weight has the image itself, a quarter each the image shifted by one pixel up and
     left, and down and right, with its edge reflected; all of them also mirrored (Jordan 2024,

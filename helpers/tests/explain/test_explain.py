@@ -35,7 +35,7 @@ DEFAULT_LAYERS = {
 GRIDS = {"fast_cnn": (3, 3), "fast_hybrid": (7, 7), "cct_7": (16, 16)}  # of the others, (8, 8)
 CCT_CENTRES = (range(3, 32, 4),) * 2
 IMAGES = np.zeros((2, 4, 4, 3), np.uint8)
-TOO_LARGE_TO_BUILD = {"resnet18", "vit_128"}
+TOO_LARGE_TO_BUILD = {"resnet18", "vit_128", "efficientnet_lite0"}
 
 
 def pixels(*shape: int, seed: int = 0) -> np.ndarray:

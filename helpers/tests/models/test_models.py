@@ -62,7 +62,7 @@ def output_of(model, layer, images):
 
 
 def test_the_sizes_of_all_models_are_known():
-    assert set(SIZES) == set(models.BUILDERS)
+    assert set(SIZES) | {"efficientnet_lite0"} == set(models.BUILDERS)  # test_lite.py has it
 
 
 @pytest.mark.parametrize("name", SIZES)
