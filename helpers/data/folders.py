@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
+from filelock import FileLock
 from PIL import Image
 from tqdm import tqdm
 
@@ -99,7 +100,7 @@ def load_folder(path: Path | str, size: int = 32, skip_unreadable: bool = False)
     if size not in SIZES:
         raise ValueError(f"size {size}: choose a multiple of 8 from 16 to 512, such as 32 or 64")
     listing = list_folder(Path(path))
-    arrays = _from_cache(listing, size) or _read_and_keep(listing, size)
+    arrays = _arrays(listing, size)
     reasons = json.loads(str(arrays["unreadable"]))
     if reasons and not skip_unreadable:
         raise UnreadableError(listing.folder, reasons)
@@ -205,21 +206,51 @@ def _require_enough(listing, labels, of_part, shares, reasons):
         )
 
 
+def _arrays(listing, size):
+    """The arrays of a folder, from the cache, or else from its files, which one process reads."""
+    if arrays := _from_cache(listing, size):
+        return arrays
+    try:
+        path = _cache_file(listing, size)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(path.with_suffix(".lock")):
+            arrays = _from_cache(listing, size)
+            if not arrays:
+                arrays = _from_files(listing, size)
+                _keep(arrays, path)
+    except (OSError, ValueError) as error:
+        print(
+            f"the pictures will be read again next time, as they cannot be kept ({error}): make "
+            "room, or set CIFAR_HOME to a folder that you may write to",
+            file=sys.stderr,
+        )
+    return arrays or _from_files(listing, size)
+
+
+def _keep(arrays, path):
+    """Write the arrays whole or not at all."""
+    beside = path.with_suffix(".writing.npz")
+    try:
+        np.savez(beside, **arrays)
+        os.replace(beside, path)
+    finally:
+        beside.unlink(missing_ok=True)  # what a full disk cut off would keep it full
+
+
 def _from_cache(listing, size):
     """The arrays, if they are there, whole, and those of the folder as it is now; else None."""
     try:
-        path = _cache_file(listing, size)
-        arrays = files.arrays(path, remedy="")
-    except (OSError, ValueError):  # not there, not to be read, or damaged: the pictures are there
+        arrays = files.arrays(_cache_file(listing, size), remedy="")
+    except (OSError, ValueError):  # not there, or not to be read: the pictures are there
         return None
     is_current = str(arrays.get("key")) == _key(listing, size)
     return arrays if is_current and str(arrays["sha256"]) == _sha256(arrays["images"]) else None
 
 
-def _read_and_keep(listing, size):
+def _from_files(listing, size):
     images, sizes, reasons = _read(listing, size)
     kept = np.array([file not in reasons for file in listing.files])
-    arrays = {
+    return {
         "key": np.array(_key(listing, size)),
         "images": images,
         "sha256": np.array(_sha256(images)),
@@ -228,22 +259,6 @@ def _read_and_keep(listing, size):
         "sizes": sizes,
         "unreadable": np.array(json.dumps(reasons)),
     }
-    try:
-        path = _cache_file(listing, size)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{os.getpid()}.writing.npz")
-        try:
-            np.savez(beside, **arrays)
-            os.replace(beside, path)
-        finally:
-            beside.unlink(missing_ok=True)
-    except (OSError, ValueError) as error:
-        print(
-            f"the pictures will be read again next time, as they could not be kept ({error}): set "
-            "CIFAR_HOME to a folder that you may write to",
-            file=sys.stderr,
-        )
-    return arrays
 
 
 def _read(listing: Listing, size: int):

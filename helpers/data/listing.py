@@ -58,7 +58,7 @@ def list_folder(path: Path) -> Listing:
     Raises:
         DataError: no such folder, or one that is not laid out as it should be; the text says how.
     """
-    folder = Path(os.path.abspath(path.expanduser()))
+    folder = Path(os.path.abspath(os.path.expanduser(path)))
     _require_folder(folder)
     tops = _folders(folder)
     parts = _parts(folder, tops)

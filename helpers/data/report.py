@@ -82,11 +82,9 @@ def folder_report(data: FolderData, seed: int = 0) -> FolderReport:
         index=["width", "height"],
     )
     groups = twins.same(data.x_train, data.x_test)
-    duplicates = pd.concat(
-        [about.iloc[group].assign(group=number) for number, group in enumerate(groups, 1)]
-        or [about.iloc[:0].assign(group=0)],
-        ignore_index=True,
-    )
+    duplicates = about.iloc[[position for group in groups for position in group]]
+    numbers = np.repeat(np.arange(len(groups)) + 1, [len(group) for group in groups])
+    duplicates = duplicates.reset_index(drop=True).assign(group=numbers)
     near = _near_duplicates(data, held, about)
     unreadable = pd.DataFrame(data.unreadable.items(), columns=["file", "reason"])
     notes = (

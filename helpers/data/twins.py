@@ -29,11 +29,12 @@ def nearest(images: np.ndarray, others: np.ndarray, among: np.ndarray) -> Matche
         images, others: uint8 (N, S, S, 3) and (M, S, S, 3), S a multiple of 8.
         among: positions in `others` of those that count, at least one.
     """
-    chunks = np.array_split(among, len(among) // 1000 + 1)  # a copy of all would take much memory
-    bank = np.concatenate([_standardised(_thumbnails(others[chunk])) for chunk in chunks]).T
+    bank = np.empty((len(among), 3 * THUMBNAIL**2), np.float32)
+    for i in range(0, len(among), 1000):  # a copy of all would take much memory
+        bank[i : i + 1000] = _standardised(_thumbnails(others[among[i : i + 1000]]))
     rows = max(1, BLOCK // len(among))
     starts = range(0, len(images), rows)
-    found = [_nearest_of(images[i : i + rows], others, among, bank) for i in starts]
+    found = [_nearest_of(images[i : i + rows], others, among, bank.T) for i in starts]
     return Matches(*map(np.concatenate, zip(*found, strict=True)))
 
 
