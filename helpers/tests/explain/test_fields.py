@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 import pytest
+from scipy import ndimage
 
 from helpers import explain, models
 from helpers.backend import keras
@@ -170,6 +171,16 @@ def test_a_map_is_enlarged_between_centres_and_constant_beyond():
     assert enlarged.dtype == np.float32
     np.testing.assert_allclose(enlarged[0, :, 0], [0, 0, 2, 4, 4, 4])
     np.testing.assert_allclose(enlarged[0, 1], [0, 0, 0, 2, 4, 6, 8, 8])
+
+
+@pytest.mark.parametrize(
+    ("grid", "shape"), [((8, 8), (32, 32)), ((3, 5), (9, 40)), ((4, 4), (4, 4))]
+)
+def test_cells_that_fill_the_image_are_enlarged_as_zoom_does(grid, shape):
+    maps = np.random.default_rng(0).random((2, *grid))
+    zoom = (1, shape[0] / grid[0], shape[1] / grid[1])
+    expected = ndimage.zoom(maps, zoom, order=1, mode="nearest", grid_mode=True)
+    np.testing.assert_allclose(enlarge(maps, shape, places.even_centres(grid, shape)), expected)
 
 
 def test_the_fast_cnn_s_nine_cells_are_at_their_pixels():
