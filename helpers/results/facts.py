@@ -12,7 +12,7 @@ import pandas as pd
 
 from helpers import config, data
 from helpers.records import runs
-from helpers.results import costs, metrics
+from helpers.results import costs, metrics, questions
 
 
 def accuracy(name: str, seed: int | None = None) -> float:
@@ -100,6 +100,12 @@ def recorded(pattern: str = "*") -> int:
     return len(runs.recorded(pattern))
 
 
+def verdict(question: str, test: str) -> str:
+    """What a tested question's answer is, in the words of `questions.answer`."""
+    frame = _answers()
+    return frame.loc[(frame["question"] == question) & (frame["test"] == test), "verdict"].item()
+
+
 def cell(table: str, column: str, **where: object) -> float:
     """A number of a table in `figures`: that column of the one row that fits.
 
@@ -119,6 +125,11 @@ def cell(table: str, column: str, **where: object) -> float:
     if len(frame) != 1:
         raise ValueError(f"{len(frame)} rows of {table} fit {where}: name exactly one")
     return frame[column].iloc[0]
+
+
+@cache
+def _answers():
+    return questions.answer()
 
 
 @cache
@@ -165,5 +176,6 @@ NAMES = {
         sd,
         seeds,
         tta,
+        verdict,
     )
 }
