@@ -102,8 +102,13 @@ def recorded(pattern: str = "*") -> int:
 
 def verdict(question: str, test: str) -> str:
     """What a tested question's answer is, in the words of `questions.answer`."""
+    return tested(question, test, "verdict")
+
+
+def tested(question: str, test: str, column: str) -> float | str:
+    """A number of a tested question: `difference`, `low`, `high`, `first`, ... of its `answer`."""
     frame = _answers()
-    return frame.loc[(frame["question"] == question) & (frame["test"] == test), "verdict"].item()
+    return frame.loc[(frame["question"] == question) & (frame["test"] == test), column].item()
 
 
 def cell(table: str, column: str, **where: object) -> float:
@@ -175,6 +180,7 @@ NAMES = {
         score,
         sd,
         seeds,
+        tested,
         tta,
         verdict,
     )
