@@ -116,6 +116,14 @@ def _parser():
     command = commands.add_parser("faithfulness", help="test the explanations of recorded models")
     command.set_defaults(run=faithfulness)
 
+    command = commands.add_parser(
+        "robustness", help="accuracy of recorded models, images corrupted"
+    )
+    command.set_defaults(run=robustness)
+
+    command = commands.add_parser("embedding", help="recorded models' features in two dimensions")
+    command.set_defaults(run=embedding)
+
     return parser
 
 
@@ -345,6 +353,21 @@ def faithfulness(options) -> None:
     files.require_writable(config.FIGURES)
     audit.run()
     print(*(f"{tables.audit_file(table)} written" for table in tables.AUDIT), sep="\n")
+
+
+def robustness(options) -> None:
+    """Evaluate the recorded families on corrupted test images; takes minutes."""
+    from helpers.explain import robustness
+    from helpers.results import tables
+
+    print(tables.markdown(robustness.run()), end="")
+
+
+def embedding(options) -> None:
+    """Lay the last features of three recorded models out in two dimensions."""
+    from helpers.explain import embedding
+
+    print(f"{embedding.run()} written")
 
 
 def _trial(text) -> int | str:

@@ -7,6 +7,9 @@ where the method finds the image relevant to that class.  Magnitudes are kept, `
 them for display.  A map that says nothing, because it is zero everywhere or not finite, is NaN:
 count such dead maps and leave them out.  How far a map can be trusted,
 `helpers.explain.faithfulness` measures.  A new method, or test of one, goes here.
+
+What else is asked of recorded models, with their weights and without training, is here as well:
+what corrupted images do to them (`robustness`), and how their last features lie (`embedding`).
 """
 
 from helpers.explain.attention import (

@@ -7,6 +7,7 @@ A model has one colour, marker and display name in all figures. Scores are fract
 the recorded runs; only the confusion matrix shows percentages.
 """
 
+from helpers.results.plots.behaviour import agreement, embedding, robustness
 from helpers.results.plots.curves import accuracy_over_cost, learning_curves, trials
 from helpers.results.plots.evidence import questions, reproductions
 from helpers.results.plots.explanations import (
@@ -38,11 +39,13 @@ from helpers.results.plots.style import colour, label, marker, png, save, use_st
 __all__ = [
     "accuracy_against",
     "accuracy_over_cost",
+    "agreement",
     "attention_grid",
     "channel_histograms",
     "class_distribution",
     "colour",
     "confusion_matrix",
+    "embedding",
     "filters",
     "gains_with_intervals",
     "grouped_bars",
@@ -60,6 +63,7 @@ __all__ = [
     "recall_heatmap",
     "reliability",
     "reproductions",
+    "robustness",
     "roc_curves",
     "save",
     "scores_with_intervals",
