@@ -66,6 +66,9 @@ def in_two_dimensions(values: np.ndarray) -> np.ndarray:
     """Places (N, 2) of features (N, D), each feature first set to mean 0 and deviation 1."""
     from sklearn.manifold import TSNE
     from sklearn.preprocessing import StandardScaler
+    from threadpoolctl import threadpool_limits
 
     scaled = StandardScaler().fit_transform(values)
-    return TSNE(perplexity=PERPLEXITY, init="pca", random_state=SEED).fit_transform(scaled)
+    # Where others compute, too, threads that wait for each other take ten times as long.
+    with threadpool_limits(1):
+        return TSNE(perplexity=PERPLEXITY, init="pca", random_state=SEED).fit_transform(scaled)

@@ -3,13 +3,16 @@
 `python -m helpers robustness` computes it, without training, in a few minutes on two cores. The
 corruptions are like six of CIFAR-10-C (Hendrycks and Dietterich 2019, "Benchmarking neural network
 robustness to common corruptions and perturbations", section 3), with the strengths of its code, by
-torchvision. Brightness is multiplied here and added to the value of HSV there: factors are those
-that a value of one half gets there. The images are the first 200 of each class on the test set,
-where CIFAR-10-C has all of them.
+torchvision and, of JPEG, Pillow. Brightness is multiplied here and added to the value of HSV there:
+factors are those that a value of one half gets there. The images are the first 200 of each class on
+the test set, where CIFAR-10-C has all of them.
 """
+
+import io
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from helpers import data, records, training
 from helpers.records import runs
@@ -142,8 +145,15 @@ def corrupt(images: np.ndarray, name: str, severity: int) -> np.ndarray:
     elif name == "pixelate":
         changed = torch.stack([_pixelate(image, strength, of) for image in pixels])
     else:
-        changed = of.jpeg(pixels, strength)
+        changed = torch.stack([_jpeg(image, strength, of) for image in pixels])
     return changed.numpy().transpose(0, 2, 3, 1)
+
+
+def _jpeg(image, quality, of):
+    """Written and read by Pillow: torchvision will let go of its own."""
+    file = io.BytesIO()
+    of.to_pil_image(image).save(file, "JPEG", quality=quality)
+    return of.pil_to_tensor(Image.open(file))
 
 
 def _pixelate(image, share, of):

@@ -93,8 +93,8 @@ def test_features_are_what_the_logits_are_made_of(images):
 
 def test_layout_keeps_groups_together_and_is_the_same_each_time():
     rng = np.random.default_rng(0)
-    groups = np.repeat([0, 1], 50)
-    values = rng.normal(size=(100, 5)) + 20 * groups[:, None]
+    groups = np.repeat([0, 1], 40)
+    values = rng.normal(size=(80, 5)) + 20 * groups[:, None]
     places = lay_out.in_two_dimensions(values)
     apart = np.linalg.norm(places[:, None] - places, axis=-1)
     np.fill_diagonal(apart, np.inf)
