@@ -249,6 +249,32 @@ def scores(chosen: Sequence[runs.Run]) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("model")
 
 
+def over_seeds(names: Sequence[str]) -> pd.DataFrame:
+    """A row an experiment: means of its scores over all its recorded seeds, each seed shown.
+
+    Columns: `seeds`, their number; validation accuracy; the test scores but macro recall, which is
+    the accuracy where classes are balanced; `± accuracy`, the standard deviation over seeds, NaN
+    for one; `accuracy by seed`, in percent, seed 0 first.
+
+    Raises:
+        ValueError: an experiment of which nothing is recorded.
+    """
+    rows = []
+    for name in names:
+        group = [run for run in runs.recorded(name) if run.name == name]
+        if not group:
+            raise ValueError(f"{name} is not recorded: python -m helpers train {name}")
+        test = pd.DataFrame([run.info["test"] for run in group])[SCORES]
+        rows.append(
+            {"experiment": name, "seeds": len(group)}
+            | {"accuracy by seed": " ".join(f"{100 * value:.1f}" for value in test["accuracy"])}
+            | {"± accuracy": test["accuracy"].std()}
+            | {"validation": np.mean([run.info["validation"]["accuracy"] for run in group])}
+            | test.drop(columns="macro_recall").mean().to_dict()
+        )
+    return pd.DataFrame(rows).set_index("experiment")
+
+
 def per_class(run: runs.Run, labels: np.ndarray, classes: tuple[str, ...]) -> pd.DataFrame:
     """Precision, recall, F1 and support of each class on the test set, then their means."""
     table = metrics.per_class(run.test_logits.argmax(1), labels, classes)

@@ -221,3 +221,23 @@ def test_costs_have_operations_of_the_records_and_times_of_the_benchmark(monkeyp
 def test_costs_without_a_run_are_empty(monkeypatch):
     monkeypatch.setattr(runs, "recorded", lambda pattern, root: [])
     assert tables.costs_by_model().empty
+
+
+def test_over_seeds_gives_means_and_every_seed():
+    frame = tables.over_seeds(["cifar10/vit/short", "cifar10/vit/searched_6"])
+    several, one = frame.iloc[0], frame.iloc[1]
+    own = [runs.read("cifar10/vit/short", seed).info for seed in range(several["seeds"])]
+    found = [info["test"]["accuracy"] for info in own]
+    assert several["accuracy"] == pytest.approx(np.mean(found))
+    assert several["± accuracy"] == pytest.approx(np.std(found, ddof=1))
+    assert several["validation"] == pytest.approx(
+        np.mean([info["validation"]["accuracy"] for info in own])
+    )
+    assert several["accuracy by seed"] == " ".join(f"{100 * value:.1f}" for value in found)
+    assert one["seeds"] == 1
+    assert np.isnan(one["± accuracy"])
+
+
+def test_over_seeds_says_what_is_not_recorded():
+    with pytest.raises(ValueError, match="cifar10/vit/nowhere is not recorded"):
+        tables.over_seeds(["cifar10/vit/nowhere"])
