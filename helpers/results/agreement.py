@@ -3,7 +3,8 @@
 Cohen's kappa over right and wrong (Geirhos et al. 2020, "Beyond accuracy: quantifying
 trial-by-trial behaviour of CNNs and humans by measuring error consistency", section 2): two models
 of 90 % that erred independently would agree on 82 % of the images; kappa is how much of the way
-from there to full agreement they go. 0 is chance, 1 the same errors.
+from there to full agreement they go. 0 is chance, 1 the same errors. Models of different accuracy
+cannot reach 1: `bound` is what they would have if the better one were right wherever the other is.
 
 The baseline is kappa between two seeds of one model: what differs there is no architecture. Seeds
 differ in their split as well, so two models are compared over different seeds, too.
@@ -26,14 +27,18 @@ def error_consistency(
     """Compare where two runs are right, from class numbers (N,) of the same images.
 
     Keys: `observed`, the share of images on which both are right or both wrong; `expected`, that
-    share if they erred independently; and `kappa`, NaN where independent models, too, would always
-    agree (one of them is always right, or always wrong, and so is the other).
+    share if they erred independently; `kappa`, and `bound`, the highest kappa of two models of
+    these accuracies: NaN where independent models, too, would always agree (one of them is always
+    right, or always wrong, and so is the other).
     """
     a, b = _right(predictions_a, labels), _right(predictions_b, labels)
     observed = float(np.mean(a == b))
     expected = float(a.mean() * b.mean() + (1 - a.mean()) * (1 - b.mean()))
-    kappa = (observed - expected) / (1 - expected) if expected < 1 else float("nan")
-    return {"observed": observed, "expected": expected, "kappa": kappa}
+    shares = {"kappa": observed, "bound": 1 - abs(float(a.mean() - b.mean()))}
+    left = 1 - expected if expected < 1 else float("nan")
+    return {"observed": observed, "expected": expected} | {
+        name: (share - expected) / left for name, share in shares.items()
+    }
 
 
 def pairs(chosen: Sequence[runs.Run], labels: np.ndarray) -> pd.DataFrame:
@@ -70,9 +75,9 @@ def by_model(found: pd.DataFrame) -> pd.DataFrame:
     """A row a pair of models, or of seeds of one model, from a table of `pairs`.
 
     Index: `a`, `b`. Columns: `pairs` of runs, mean `observed` and `expected` agreement, mean
-    `kappa` with its `lowest` and `highest`; `baseline`, the mean of the two models' own kappas
-    between seeds, NaN where one has a single seed; and `below`, baseline minus kappa: what the
-    other architecture takes away.
+    `kappa` with its `lowest` and `highest`, mean `bound`; `baseline`, the mean of the two models'
+    own kappas between seeds, NaN where one has a single seed; and `below`, baseline minus kappa:
+    what the other architecture, and its other accuracy, takes away.
     """
     rows = found.groupby(["a", "b"], sort=False).agg(
         pairs=("kappa", "size"),
@@ -81,6 +86,7 @@ def by_model(found: pd.DataFrame) -> pd.DataFrame:
         kappa=("kappa", "mean"),
         lowest=("kappa", "min"),
         highest=("kappa", "max"),
+        bound=("bound", "mean"),
     )
     own = {a: kappa for (a, b), kappa in rows["kappa"].items() if a == b}
     baseline = [np.mean([own.get(model, np.nan) for model in pair]) for pair in rows.index]

@@ -52,6 +52,14 @@ def test_the_same_errors_are_1_independent_ones_0_and_perfect_models_undefined()
     assert np.isnan(agreement.error_consistency(perfect, perfect, perfect)["kappa"])
 
 
+def test_bound_is_reached_where_the_better_is_right_wherever_the_other_is():
+    better, worse = np.array([0, 0, 0, 1]), np.array([0, 0, 1, 1])
+    found = agreement.error_consistency(better, worse, np.zeros(4, int))
+    assert found["kappa"] == found["bound"] < 1
+    crossed = agreement.error_consistency(better, worse[::-1], np.zeros(4, int))
+    assert crossed["kappa"] < crossed["bound"] == found["bound"]
+
+
 def test_predictions_of_other_images_are_refused():
     with pytest.raises(ValueError, match="same images"):
         agreement.error_consistency(np.zeros(3, int), np.zeros(4, int), np.zeros(4, int))
