@@ -94,6 +94,22 @@ def all_runs(pattern: str = "*", root: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def by_experiment(pattern: str = "*", root: Path | None = None) -> pd.DataFrame:
+    """A row an experiment: what it is, and means over its seeds.
+
+    Columns: `experiment`, `data`, `model`, `recipe`, `seeds`; means of `parameters`, `macs`,
+    `training_flops`, `validation_accuracy` and `SCORES`, as in `all_runs`; `sd`, the standard
+    deviation of test accuracy over seeds (NaN of one), and `lowest` and `highest`, its range.
+    """
+    frame = all_runs(pattern, root)
+    groups = frame.groupby("experiment", sort=False)
+    means = ["parameters", "macs", "training_flops", "validation_accuracy", *SCORES]
+    accuracy = groups["accuracy"]
+    spread = {"sd": accuracy.std(), "lowest": accuracy.min(), "highest": accuracy.max()}
+    found = groups[["data", "model", "recipe"]].first().assign(seeds=groups.size())
+    return found.join(groups[means].mean()).assign(**spread).reset_index()
+
+
 def trials(root: Path | None = None) -> pd.DataFrame:
     """A row a trial of the search: its settings, and its best epoch on validation.
 

@@ -241,3 +241,26 @@ def test_over_seeds_gives_means_and_every_seed():
 def test_over_seeds_says_what_is_not_recorded():
     with pytest.raises(ValueError, match="cifar10/vit/nowhere is not recorded"):
         tables.over_seeds(["cifar10/vit/nowhere"])
+
+
+def test_an_experiment_is_the_mean_of_its_seeds(monkeypatch):
+    frame = pd.DataFrame(
+        {
+            "experiment": ["cifar10/vit/short"] * 2 + ["cifar10/cct/short"],
+            "data": "cifar10",
+            "model": ["vit", "vit", "cct"],
+            "recipe": "short",
+            "parameters": 10,
+            "macs": 20,
+            "training_flops": 30,
+            "validation_accuracy": 0.5,
+        }
+        | dict.fromkeys(tables.SCORES, [0.6, 0.8, 0.9])
+    )
+    monkeypatch.setattr(tables, "all_runs", lambda pattern, root: frame)
+    vit, cct = tables.by_experiment().to_dict("records")
+    assert (vit["model"], vit["seeds"], cct["seeds"]) == ("vit", 2, 1)
+    assert vit["accuracy"] == pytest.approx(0.7)
+    assert vit["sd"] == pytest.approx(0.1 * np.sqrt(2))
+    assert (vit["lowest"], vit["highest"]) == (0.6, 0.8)
+    assert np.isnan(cct["sd"])
