@@ -255,7 +255,7 @@ def test_an_experiment_is_the_mean_of_its_seeds(monkeypatch):
             "training_flops": 30,
             "validation_accuracy": 0.5,
         }
-        | dict.fromkeys(tables.SCORES, [0.6, 0.8, 0.9])
+        | {score: [0.6, 0.8, 0.9] for score in tables.SCORES}
     )
     monkeypatch.setattr(tables, "all_runs", lambda pattern, root: frame)
     vit, cct = tables.by_experiment().to_dict("records")
