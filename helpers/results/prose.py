@@ -102,4 +102,5 @@ def _refresh(prose, faults):
 
 def _evaluate(expression):
     # The documents are the study's own, as much as its code is; this only keeps words few.
-    return eval(" ".join(expression.split()), {"__builtins__": {}}, WORDS)
+    # Words are globals, so that a comprehension finds them, too.
+    return eval(" ".join(expression.split()), {"__builtins__": {}} | WORDS)
