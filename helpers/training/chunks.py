@@ -114,20 +114,25 @@ def _functions(model, settings, batches):
 
     They are functions of all that changes, and so serve every model of the same kind.
     """
+    kind = _kind(model, settings, batches)
+    if kind not in _compiled:
+        _compiled.clear()
+        _compiled[kind] = _new_functions(model)
+    return _compiled[kind]
+
+
+def _kind(model, settings, batches):
+    """All that the compiled functions know of a training, as text."""
     of = (
-        model.name,
+        # Sizes, penalties and rates of dropout, too, which no variable tells; names may be counted.
+        [(type(layer).__name__, layer.get_config() | {"name": ""}) for layer in model.layers],
         [(v.shape, v.dtype) for v in model.variables],
-        settings.model_options,
-        settings.precision,
         (settings.optimizer, settings.momentum, settings.kernel_rate, bool(settings.weight_decay)),
         (settings.schedule == "constant", settings.average, settings.lookahead),
         # What balanced softmax is compiled with.
         settings.loss != "cross_entropy" and np.bincount(batches.labels[batches.index]).tolist(),
     )
-    if repr(of) not in _compiled:
-        _compiled.clear()
-        _compiled[repr(of)] = _new_functions(model)
-    return _compiled[repr(of)]
+    return repr(of)
 
 
 def _new_functions(model):

@@ -1,10 +1,18 @@
 """Many steps in one call end as single steps do; where JAX is installed, in its own process."""
 
 import importlib.util
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from helpers.backend import keras
+from helpers.experiments.recipes import Recipe
 from helpers.training import chunks
+
+RECIPE = Recipe(epochs=2, weight_decay=0.05)
+LABELS = np.repeat([0, 1], [3, 5])
 
 STEPPED_AND_CHUNKED = """
 from dataclasses import replace
@@ -64,6 +72,41 @@ for name, build, settings, images in [
 @pytest.mark.skipif(importlib.util.find_spec("jax") is None, reason="JAX is not installed")
 def test_chunks_end_as_single_steps_do(fresh_python):
     fresh_python(STEPPED_AND_CHUNKED, KERAS_BACKEND="jax")
+
+
+def kind(settings=RECIPE, labels=LABELS, l2=1e-3, dropout=0.1, size=8):
+    """Of a network whose variables say nothing of penalty, dropout and size."""
+    inputs = keras.Input((size, size, 3))
+    penalty = keras.regularizers.L2(l2)
+    x = keras.layers.Conv2D(2, 3, kernel_regularizer=penalty, name="conv")(inputs)
+    x = keras.layers.GlobalAveragePooling2D()(keras.layers.Dropout(dropout)(x))
+    model = keras.Model(inputs, keras.layers.Dense(2)(x), name="small")
+    return chunks._kind(model, settings, SimpleNamespace(labels=labels, index=np.arange(8)))
+
+
+def test_what_was_compiled_serves_the_next_seed():
+    assert kind() == kind(replace(RECIPE, learning_rate=1e-4, weight_decay=0.1), LABELS[::-1])
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"),
+    [
+        ("l2", 0.0),
+        ("dropout", 0.2),
+        ("size", 16),
+        ("settings", replace(RECIPE, average=0.9)),
+        ("settings", replace(RECIPE, loss="balanced_softmax")),
+    ],
+    ids=["l2", "dropout", "size", "average", "loss"],
+)
+def test_what_was_compiled_serves_no_other_training(setting, value):
+    assert kind() != kind(**{setting: value})
+
+
+def test_balanced_softmax_is_compiled_with_its_counts():
+    balanced = replace(RECIPE, loss="balanced_softmax")
+    assert kind(balanced) == kind(balanced, LABELS[::-1])
+    assert kind(balanced) != kind(balanced, 1 - LABELS)
 
 
 @pytest.mark.parametrize(
