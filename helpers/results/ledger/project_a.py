@@ -98,8 +98,8 @@ def _auc(known: Evidence) -> Judgement:
     hard = [hard_label_auc(published.value(name) / 100) for name in (RESNET18, VIT_128)]
     name, lowest = known.lowest("roc_auc_ovr")
     evidence = (
-        f"labels without probabilities give {hard[0]:.2f} and {hard[1]:.2f} at the claimed "
-        f"accuracies: {AUC[1]:.2f} is what hard labels give, not what the ViT's ranking is worth"
+        f"even labels without probabilities give {hard[0]:.2f} and {hard[1]:.2f} at the claimed "
+        f"accuracies: {AUC[1]:.2f} is not what the ViT's ranking is worth"
     )
     if not name:
         return Judgement(UNKNOWN, evidence, "their figures")

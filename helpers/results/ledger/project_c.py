@@ -46,12 +46,15 @@ def _transformers_need_data(known: Evidence) -> Judgement:
     # with a convolutional tokenizer does well on as many, something against it.
     if every.sign > 0 and few.sign > 0 and few.mean > every.mean + 1:
         verdict = PART if known.sign("cct_or_vit", "equal epochs") == 1 else HOLDS
+    elif few.sign < 0:  # the transformer is ahead on few images
+        verdict = FAILS
     evidence = (
         "lead of ResNet-20 over the ViT, "
         + "; ".join(f"{place} {gap}" for place, gap in lead.items())
         + f". With a convolutional tokenizer: {known.answer('cct_or_vit', 'equal epochs')}"
     )
-    return Judgement(verdict, evidence, "exploration", every.seeds)
+    seeds = {seed for gap in lead.values() for seed in gap.seeds}
+    return Judgement(verdict, evidence, "exploration", tuple(sorted(seeds)))
 
 
 def _heavy(known: Evidence) -> Judgement:

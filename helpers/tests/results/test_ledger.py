@@ -215,6 +215,24 @@ def test_an_order_that_turns_with_the_data_is_needed_for_it_to_depend(record):
 
 
 @pytest.mark.parametrize(
+    ("few", "expected"),
+    [
+        ((0.20, 0.21, 0.21), HOLDS),  # 30 points behind, beside 19 on all images
+        ((0.31, 0.32, 0.32), UNKNOWN),
+        ((0.60, 0.61, 0.61), FAILS),
+    ],
+)
+def test_transformers_need_data_if_they_fall_behind_on_few_images(record, few, expected):
+    record(
+        *seeds("cifar10/vit/short", 0.67, 0.68, 0.66),
+        *seeds("cifar10/resnet20/short", 0.86, 0.87, 0.851),
+        *seeds("cifar10-5pct/resnet20/few", 0.5, 0.51, 0.5),
+        *seeds("cifar10-5pct/vit/few", *few),
+    )
+    assert verdict("require large datasets") == expected
+
+
+@pytest.mark.parametrize(
     ("hybrid", "expected"),
     [((0.5, 0.52, 0.51), HOLDS), ((0.8, 0.81, 0.79), PART), ((0.5, 0.99, 0.8), PART)],
 )
