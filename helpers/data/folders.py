@@ -217,24 +217,16 @@ def _arrays(listing, size):
             arrays = _from_cache(listing, size)
             if not arrays:
                 arrays = _from_files(listing, size)
-                _keep(arrays, path)
+                with files.whole(path, sum(array.nbytes for array in arrays.values())) as beside:
+                    np.savez(beside, **arrays)
     except (OSError, ValueError) as error:
+        reason = getattr(error, "reason", error)
         print(
-            f"the pictures will be read again next time, as they cannot be kept ({error}): make "
+            f"the pictures will be read again next time, as they cannot be kept ({reason}): make "
             "room, or set CIFAR_HOME to a folder that you may write to",
             file=sys.stderr,
         )
     return arrays or _from_files(listing, size)
-
-
-def _keep(arrays, path):
-    """Write the arrays whole or not at all."""
-    beside = path.with_suffix(".writing.npz")
-    try:
-        np.savez(beside, **arrays)
-        os.replace(beside, path)
-    finally:
-        beside.unlink(missing_ok=True)  # what a full disk cut off would keep it full
 
 
 def _from_cache(listing, size):

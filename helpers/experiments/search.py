@@ -11,7 +11,6 @@ correlation of 0.60 and no rate in the upper sixth of the range.
 """
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -20,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from filelock import FileLock
 
+from helpers import files
 from helpers.data.augmentation import Augmentation
 from helpers.experiments.recipes import SEARCHED, SHORT, Recipe
 from helpers.experiments.recipes import trial as numbered
@@ -196,9 +196,9 @@ def choose(model: str, candidate: str) -> None:
     with FileLock(CHOSEN.with_suffix(".lock")):
         known = chosen() | {model: candidate}
         known = {family: known[family] for family in SEARCHED if family in known}
-        beside = CHOSEN.with_suffix(".writing")
-        beside.write_text(json.dumps(known, indent=2) + "\n", encoding="utf-8", newline="\n")
-        os.replace(beside, CHOSEN)
+        text = json.dumps(known, indent=2) + "\n"
+        with files.whole(CHOSEN, len(text)) as beside:
+            beside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def matched() -> dict[str, Recipe]:

@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from helpers import data, records, training
-from helpers.backend import keras
 from helpers.records import runs
 from helpers.results import chosen, embedding
 
@@ -42,7 +41,7 @@ def sources() -> list[runs.Run]:
 def layout(run: runs.Run) -> pd.DataFrame:
     """Rows of `embedding.table` for a run."""
     sample = data.load_sample()
-    places = in_two_dimensions(features(training.load_model(run), sample.x_test))
+    places = in_two_dimensions(training.features(training.load_model(run), sample.x_test))
     return pd.DataFrame(
         {
             "experiment": run.name,
@@ -55,11 +54,6 @@ def layout(run: runs.Run) -> pd.DataFrame:
             "y": places[:, 1],
         }
     )
-
-
-def features(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """What the last layer, which gives the logits, is given: float32 (N, D)."""
-    return training.predict_logits(keras.Model(model.inputs, model.layers[-1].input), images)
 
 
 def in_two_dimensions(values: np.ndarray) -> np.ndarray:

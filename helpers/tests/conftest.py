@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from checkout import pytest_xdist_make_scheduler  # noqa: F401
+from PIL import Image
 
 from helpers import config, data  # first of all, so that the order of later imports is safe
 
@@ -16,6 +17,17 @@ from helpers import config, data  # first of all, so that the order of later imp
 @pytest.fixture(scope="session")
 def sample():
     return data.load_sample()
+
+
+@pytest.fixture
+def photograph(tmp_path, sample):
+    """A picture of 96 x 64 pixels, its square middle a test image of the sample, enlarged."""
+    image = Image.fromarray(sample.x_test[0]).resize((64, 64), Image.Resampling.NEAREST)
+    canvas = Image.new("RGB", (96, 64), (255, 0, 0))
+    canvas.paste(image, (16, 0))
+    path = tmp_path / "mine.png"
+    canvas.save(path)
+    return path
 
 
 @pytest.fixture(scope="session")

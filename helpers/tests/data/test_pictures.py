@@ -13,17 +13,6 @@ from helpers import data
 from helpers.data import pictures
 
 
-@pytest.fixture
-def photograph(tmp_path, sample):
-    """A picture of 96 x 64 pixels, its square middle a test image of the sample, enlarged."""
-    image = Image.fromarray(sample.x_test[0]).resize((64, 64), Image.Resampling.NEAREST)
-    canvas = Image.new("RGB", (96, 64), (255, 0, 0))
-    canvas.paste(image, (16, 0))
-    path = tmp_path / "mine.png"
-    canvas.save(path)
-    return path
-
-
 def test_the_square_middle_is_read(photograph, sample):
     found = data.read_picture(photograph)
     assert found.shape == (32, 32, 3)

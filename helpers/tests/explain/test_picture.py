@@ -21,17 +21,6 @@ def main(*arguments):
     return command_line.main(["explain", *map(str, arguments)])
 
 
-@pytest.fixture
-def photograph(tmp_path, sample):
-    """A picture of 96 x 64 pixels, its square middle a test image of the sample, enlarged."""
-    image = Image.fromarray(sample.x_test[0]).resize((64, 64), Image.Resampling.NEAREST)
-    canvas = Image.new("RGB", (96, 64), (255, 0, 0))
-    canvas.paste(image, (16, 0))
-    path = tmp_path / "mine.png"
-    canvas.save(path)
-    return path
-
-
 def test_a_picture_is_explained(photograph, capsys):
     assert main(photograph, "--model", MODEL) == 0
     said, drawn = capsys.readouterr().out.splitlines()
