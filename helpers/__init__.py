@@ -1,8 +1,14 @@
-"""Make imports and streams safe, choose Keras's backend and oneDNN, say whose `helpers` this is.
+"""The study's code: rooms by subject, each of which imports only those before it.
 
-PyTorch's compiler, triton, aborts the process if TensorFlow was loaded before it: both carry
-LLVM and register the same command-line options.  Loaded first, triton gets along with
-TensorFlow in every later order, so it is loaded here, where it is installed.
+`data`, `models`, `experiments`, `records`, `results`, `training`, `explain` and `bench`; their
+docstrings say what belongs there.  `commands` is what the command line, `__main__`, shares between
+its commands.  Below them all lie `streams` (standard streams that are closed or broken), `config`
+(where things are), `files` (read with care, written whole) and `backend` (Keras).
+
+Importing it makes imports and streams safe, chooses Keras's backend and oneDNN, and says whose
+`helpers` this is.  PyTorch's compiler, triton, aborts the process if TensorFlow was loaded before
+it: both carry LLVM and register the same command-line options.  Loaded first, triton gets along
+with TensorFlow in every later order, so it is loaded here, where it is installed.
 
 oneDNN is a library of convolutions and matrix products that TensorFlow brings, and uses by itself
 on newer processors only; with AVX2 alone, too, it trains ResNet-20 twice as fast.

@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100: load, verify, split, thin out.  NumPy only; nothing is unpickled.
+"""CIFAR-10 and CIFAR-100: load and verify.  Nothing is unpickled.
 
 Images are uint8 (N, 32, 32, 3) in RGB, labels int64 (N,).
 """

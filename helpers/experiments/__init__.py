@@ -1,6 +1,6 @@
 """What is trained: recipes, and the table of named experiments, data x model x recipe.
 
-A new recipe or experiment goes here; nothing of it knows of Keras.
+A new recipe goes into `recipes`, a new experiment into `table`; nothing of it knows of Keras.
 """
 
 from helpers.experiments.table import EXPERIMENTS, Experiment, find

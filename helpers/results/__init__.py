@@ -1,4 +1,5 @@
 """What recorded runs say: metrics, tables, plots, and the generated parts of README and notebooks.
 
-A new metric, table or figure goes here; nothing of it knows of Keras.
+A new metric goes into `metrics`, a new table into `tables`, a new figure into the file of its
+subject in `plots`; nothing of it knows of Keras.
 """

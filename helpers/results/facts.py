@@ -114,7 +114,7 @@ def tested(question: str, test: str, column: str) -> float | str:
 def cell(table: str, column: str, **where: object) -> float:
     """A number of a table in `figures`: that column of the one row that fits.
 
-    `cell("07_comparison/questions", "difference", question="cct_vit")`.
+    `cell("04_hybrid/ablation_hybrid_dual", "accuracy", variant="both branches")`.
 
     Raises:
         ValueError: no such table or column, or not exactly one row.

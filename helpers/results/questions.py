@@ -1,8 +1,9 @@
-"""The questions that the study tests, fixed before the runs that answer them were looked at.
+"""The questions that the study tests, listed before further runs were made to answer them.
 
 `QUESTIONS` names for each test its two arms, its seeds, its score and what counts as an answer.
 It is not changed once further runs are known: whatever else the records show is exploration, and
-is called so.
+is called so.  Many of the runs that it counts were known when it was written, though: `fresh`
+says which were not.
 
 **What counts as an answer.** All seeds that a test names have to be recorded; until then it has no
 verdict. Then, with the paired t over seeds (`statistics`) and Holm's adjustment over all tests
