@@ -3,11 +3,13 @@
 import argparse
 import os
 import sys
+from fnmatch import fnmatch
 from pathlib import Path
 
 from helpers import config, experiments, files, records, streams
-from helpers.commands import side_by_side, stopping
-from helpers.experiments import recipes
+from helpers.commands import side_by_side, stopping, study
+from helpers.data.folders import OWN
+from helpers.experiments import own, recipes
 from helpers.experiments import search as rungs
 from helpers.records import provenance, runs
 from helpers.results import searching
@@ -30,7 +32,7 @@ def main(arguments: list[str] | None = None) -> int:
         with stopping.stoppable():
             try:
                 options = _parser().parse_args(arguments)
-                if options.run in (train, search):
+                if options.run in (train, search, study.run):
                     again = "; the same command goes on from the last epoch"
                 config.require_checkout()
                 return options.run(options) or 0
@@ -65,6 +67,16 @@ def _parser():
         help="runs side by side (default: a core each)",
     )
     command.set_defaults(run=train)
+
+    command = commands.add_parser("study", help="compare models on a folder of your own pictures")
+    command.add_argument("folder", type=Path, help="a folder a class, maybe in train, val, test")
+    command.add_argument("--models", nargs="+", default=list(study.MODELS), metavar="MODEL")
+    command.add_argument("--seeds", type=_seed, nargs="+", default=[0, 1, 2], metavar="K")
+    command.add_argument("--epochs", type=int, help="default: more, the fewer pictures there are")
+    command.add_argument("--size", type=int, choices=(32, 64, 96), default=32, help="pixels")
+    command.add_argument("--class-weights", choices=own.WHEN, default=own.WHEN[0])
+    command.add_argument("--skip-unreadable", action="store_true")
+    command.set_defaults(run=study.run)
 
     command = commands.add_parser("search", help="choose recipes by trials, on validation")
     command.add_argument("models", nargs="*", default=recipes.SEARCHED, metavar="MODEL")
@@ -133,27 +145,32 @@ def list_experiments(options) -> int:
     A damaged run is named, and fails the command in the end.
     """
     status, sound, damaged = 0, {}, set()
-    for run in runs.found(options.pattern):
+    of_users = [run for run in runs.found(OWN + "*") if fnmatch(_named(run), options.pattern)]
+    known = {_named(run): None for run in of_users}
+    is_own = options.pattern.startswith(OWN)
+    for run in of_users if is_own else [*runs.found(options.pattern), *of_users]:
         try:
             run.check()
             sound.setdefault(run.name, []).append(run)
         except EXPECTED as error:
             status = _say(error)
-            damaged.add("/".join(run.folder.parts[-4:-1]))
-    for experiment in experiments.find(options.pattern):
-        print(f"{experiment.name:46}", end=" ")
-        if experiment.name in sound:
-            found = sound[experiment.name]
+            damaged.add(_named(run))
+    named = [] if is_own and known else experiments.find(options.pattern)
+    planned = {experiment.name: experiment for experiment in named}
+    for name in (*planned, *known):
+        print(f"{name:46}", end=" ")
+        if name in sound:
+            found = sound[name]
             seeds = ", ".join(str(run.seed) for run in found)
             accuracy = sum(run.info["test"]["accuracy"] for run in found) / len(found)
             minutes = max(run.info["seconds_training"] for run in found) / 60
             print(f"seeds {seeds}: test accuracy {accuracy:.4f}, a run took {minutes:.0f} minutes")
-        elif experiment.name in damaged:
+        elif name in damaged:
             print("damaged")
         else:
             from helpers import training  # loads the backend, which takes seconds
 
-            minutes = training.estimate_seconds(experiment) / 60
+            minutes = training.estimate_seconds(planned[name]) / 60
             print(f"missing: about {minutes:.0f} minutes a run here")
     return status
 
@@ -263,7 +280,7 @@ def _all_of(one, todo, commands, jobs) -> int:
 
 def evaluate(options) -> int:
     """Scores of all that fits and is recorded; a damaged run stops no other."""
-    fitting = [experiment.name for experiment in experiments.find(options.pattern)]
+    fitting = _names(options.pattern)
     names = [name for name in fitting if runs.folder(name, options.seed).exists()]
     status = 0
     for name in names or fitting[:1]:
@@ -281,10 +298,14 @@ def _evaluate(run):
     from helpers import data
     from helpers.results import metrics
 
-    y_train, y_test = data.official_labels(data.VARIANTS[run.info["data"]].source)
+    if run.name.startswith(OWN):
+        y_val, y_test = run.val_labels, run.test_labels
+    else:
+        y_train, y_test = data.official_labels(data.VARIANTS[run.info["data"]].source)
+        y_val = y_train[run.val_index]
     print(f"{run.name} seed {run.seed}, epoch {run.info['best_epoch']}")
     for part, logits, labels in (
-        ("validation", run.val_logits, y_train[run.val_index]),
+        ("validation", run.val_logits, y_val),
         ("test", run.test_logits, y_test),
     ):
         scores = metrics.scores(logits, labels)
@@ -384,7 +405,7 @@ def _seed(text) -> int:
 
 def _recorded(name, seed=0):
     """The run of an experiment, named or the only one that fits, and seed; its files are sound."""
-    names = [experiment.name for experiment in experiments.find(name)]
+    names = _names(name)
     if len(names) > 1:
         raise ValueError(
             f"{name!r} fits {len(names)} experiments: choose one of {', '.join(names)}"
@@ -392,6 +413,20 @@ def _recorded(name, seed=0):
     run = runs.read(names[0], seed)
     run.check()
     return run
+
+
+def _names(pattern) -> list[str]:
+    """The experiments that fit a pattern; of users' own pictures, those that are recorded."""
+    if not pattern.startswith(OWN):
+        return [experiment.name for experiment in experiments.find(pattern)]
+    if not (names := list(dict.fromkeys(map(_named, runs.found(pattern))))):
+        raise ValueError(f"no run fits {pattern!r}: python -m helpers study FOLDER records some")
+    return names
+
+
+def _named(run) -> str:
+    """The experiment's name, by the run's folder alone."""
+    return "/".join(run.folder.parts[-4:-1])
 
 
 def _stopped(again, status) -> int:

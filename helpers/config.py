@@ -13,6 +13,7 @@ ROOT = Path(__file__).resolve().parent.parent
 FIGURES = ROOT / "figures"
 RUNS = FIGURES / "runs"
 SEARCH = FIGURES / "search"
+OWN = FIGURES / "own"  # a folder each of a user's own data sets, git-ignored
 SAMPLE = Path(__file__).resolve().parent / "sample"
 
 # Set in processes that a command runs side by side: what concerns all of them their parent says.

@@ -5,6 +5,7 @@ Pillow only; nothing is unpickled.  A new data set, variant or augmentation goes
 """
 
 from helpers.data.augmentation import Augmentation
+from helpers.data.example import example_folder
 from helpers.data.folders import FolderData, UnreadableError, load_folder
 from helpers.data.names import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_COARSE_CLASSES
 from helpers.data.pictures import PictureError, read_picture
@@ -52,6 +53,7 @@ __all__ = [
     "Variant",
     "class_counts",
     "effective_number",
+    "example_folder",
     "folder_report",
     "imbalance",
     "in_canonical_order",

@@ -3,6 +3,7 @@
 A new recipe goes into `recipes`, a new experiment into `table`; nothing of it knows of Keras.
 """
 
+from helpers.experiments import own
 from helpers.experiments.table import EXPERIMENTS, Experiment, find
 
-__all__ = ["EXPERIMENTS", "Experiment", "find"]
+__all__ = ["EXPERIMENTS", "Experiment", "find", "own"]

@@ -6,9 +6,11 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from helpers import explain, files, training
-from helpers.data import CIFAR10_CLASSES, VARIANTS, read_picture
+from helpers.data import VARIANTS, read_picture
+from helpers.data.folders import OWN
 from helpers.records.runs import Run
 from helpers.results import metrics, plots
+from helpers.training import exporting
 
 
 def draw(path: Path, run: Run, file: Path | None = None, label: str | None = None) -> str:
@@ -16,7 +18,7 @@ def draw(path: Path, run: Run, file: Path | None = None, label: str | None = Non
 
     Args:
         path: the picture; its square middle is shrunk to the model's input.
-        run: a recorded run on CIFAR-10's classes, with its weights.
+        run: a recorded run on CIFAR-10's classes or a user's own, with its weights.
         file: where the drawing goes, a PNG (default: beside the picture); overwritten.
         label: name of the class to explain (default: the predicted one).
 
@@ -28,18 +30,19 @@ def draw(path: Path, run: Run, file: Path | None = None, label: str | None = Non
         ValueError: no picture in the file, an unknown class, a model of other classes.
         OSError: the file cannot be read, or the drawing cannot be written.
     """
-    classes = CIFAR10_CLASSES
-    if VARIANTS[run.info["data"]].source != "cifar10":
+    classes = exporting.class_names(run)
+    is_own = run.info["data"].startswith(OWN)
+    if not is_own and VARIANTS[run.info["data"]].source != "cifar10":
         raise ValueError(f"{run.name} knows other classes than CIFAR-10's: choose cifar10/...")
     if label is not None and label not in classes:
         raise ValueError(f"unknown class {label!r}: choose from {', '.join(classes)}")
-    image = read_picture(path)[None]
     file = file or path.with_name(f"{path.name}-explained.png")
     if file.resolve() == path.resolve():
         raise ValueError(f"{file} is the picture itself: choose another name for the drawing")
     if file.suffix.lower() != ".png":
         raise ValueError(f"{file}: choose a name that ends in .png")
     model = training.load_model(run)
+    image = read_picture(path, model.input_shape[1])[None]
     probabilities = metrics.softmax(training.predict_logits(model, image))[0]
     best = np.argsort(-probabilities)
     explained = best[0] if label is None else classes.index(label)

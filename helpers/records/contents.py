@@ -50,6 +50,7 @@ _TRIAL = {
     "training_flops": _NUMBER,
 }
 COLUMNS = ["epoch", "loss", "accuracy", "val_loss", "val_accuracy", "learning_rate", "seconds"]
+LABELS = ("test_labels", "val_labels")  # of users' own pictures; those of the others are known
 _TRAINING_IMAGES = 50_000  # of CIFAR-10 and of CIFAR-100, before any of them validate
 
 
@@ -128,7 +129,13 @@ def predictions(path: Path, remedy: str) -> dict[str, np.ndarray]:
         refuse(f"logits of the shapes {test.shape} on test and {val.shape} on validation")
     if index.shape != val.shape[:1] or not np.issubdtype(index.dtype, np.integer):
         refuse(f"val_index is {index.dtype} {index.shape}, but there are {len(val)} val_logits")
-    if len(index) and not 0 <= index.min() <= index.max() < _TRAINING_IMAGES:
+    own = [found[key] for key in LABELS if key in found]  # with its labels: a user's own pictures
+    if any(
+        labels.shape != logits.shape[:1] for labels, logits in zip(own, (test, val), strict=False)
+    ):
+        refuse("labels that are not one an image")
+    most = np.inf if own else _TRAINING_IMAGES
+    if len(index) and not 0 <= index.min() <= index.max() < most:
         refuse(f"val_index goes from {index.min()} to {index.max()}")
     for key, plain in (("test_tta_logits", test), ("val_tta_logits", val)):
         if key in found and found[key].shape != plain.shape:

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from fnmatch import fnmatch
 
+from helpers.data.folders import OWN
+
 _FAMILIES = ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct")
 
 # By a shell pattern of the experiment's name: the seeds whose weights are kept. Where several
@@ -30,6 +32,11 @@ KEPT = {
 
 
 def keeps_weights(info: Mapping) -> bool:
-    """Whether the weights of the run with this `run.json` are kept; else its predictions alone."""
+    """Whether the weights of the run with this `run.json` are kept; else its predictions alone.
+
+    Those of users' own pictures all are.
+    """
+    if info["data"].startswith(OWN):  # which git ignores
+        return True
     name = f"{info['data']}/{info['model']}/{info['recipe']}"
     return any(fnmatch(name, pattern) and info["seed"] in seeds for pattern, seeds in KEPT.items())

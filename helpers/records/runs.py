@@ -6,8 +6,11 @@
                      of the others, which is checked when a file is first opened
 `history.csv`        a row an epoch
 `predictions.npz`    `test_logits` float16 in the test set's order; `val_logits`, `val_index`;
-                     `test_tta_logits` and `val_tta_logits` where views were averaged, too
+                     `test_tta_logits` and `val_tta_logits` where views were averaged, too;
+                     `test_labels` and `val_labels` of users' own pictures
 `model.weights.h5`   the chosen weights, of the runs that `kept.KEPT` names
+
+Runs on users' own pictures, `own-<name>/...`, have `figures/own/<name>/runs` as their root.
 
 A trial of the search for a recipe is one file, `<search>/<model>/trial<k>.json`, without weights,
 predictions or anything of the test set.
@@ -26,6 +29,7 @@ import pandas as pd
 from filelock import FileLock, Timeout
 
 from helpers import config, files
+from helpers.data.folders import OWN
 from helpers.experiments import recipes
 from helpers.records import contents, digests, kept
 
@@ -104,6 +108,16 @@ class Run:
         return self._predictions["val_index"]
 
     @property
+    def test_labels(self) -> np.ndarray:
+        """(N,) ints of a user's own pictures, in the order of `test_logits`; else KeyError."""
+        return self._predictions["test_labels"].astype(np.int64)
+
+    @property
+    def val_labels(self) -> np.ndarray:
+        """As `test_labels`, of validation."""
+        return self._predictions["val_labels"].astype(np.int64)
+
+    @property
     def remedy(self) -> str:
         """What to do if one of its files is not what it should be."""
         return f"restore it, or delete {self.folder} and train again"
@@ -140,7 +154,14 @@ class Run:
 
 def folder(name: str, seed: int, root: Path | None = None) -> Path:
     """Where the run of an experiment with a seed is, or will be, recorded."""
-    return (root or config.RUNS) / name / f"seed{seed}"
+    return (root or root_of(name)) / name / f"seed{seed}"
+
+
+def root_of(name: str) -> Path:
+    """The folder of all runs that an experiment's are among: a user's own data have theirs."""
+    if not name.startswith(OWN):
+        return config.RUNS
+    return config.OWN / name.partition("/")[0].removeprefix(OWN) / "runs"
 
 
 def resume_file(target: Path) -> Path:
@@ -241,6 +262,10 @@ def read(name: str, seed: int = 0, root: Path | None = None) -> Run:
         ValueError: it is damaged, incomplete or another run.
     """
     path = folder(name, seed, root)
+    if not path.exists() and name.startswith(OWN):
+        raise FileNotFoundError(
+            f"{name} with seed {seed} is not recorded: python -m helpers study FOLDER"
+        )
     if not path.exists():
         raise FileNotFoundError(
             f"{name} with seed {seed} is not recorded: python -m helpers train {name} "
@@ -261,10 +286,17 @@ def recorded(pattern: str = "*", root: Path | None = None) -> list[Run]:
 
 
 def found(pattern: str = "*", root: Path | None = None) -> list[Run]:
-    """As `recorded`, by the names of the folders alone: damaged and incomplete runs among them."""
+    """As `recorded`, by the names of the folders alone: damaged and incomplete runs among them.
+
+    Those of users' own pictures are found by patterns that begin with `own-`.
+    """
+    if root is None and pattern.startswith(OWN):
+        roots = sorted(config.OWN.glob("*/runs"))
+    else:
+        roots = [root or config.RUNS]
     folders = [
         path
-        for path in (root or config.RUNS).glob("*/*/*/*")
+        for path in (path for folder in roots for path in folder.glob("*/*/*/*"))
         # Not what is being written, nor what an editor or a file manager hides there.
         if path.is_dir() and path.suffix != ".writing" and not path.name.startswith(".")
     ]

@@ -3,6 +3,7 @@
 How a model learns goes here; what is learned by whom is in `helpers.experiments`.
 """
 
+from helpers.training import own
 from helpers.training.fitting import Fitted, fit
 from helpers.training.linear import LinearHead, features, linear_head
 from helpers.training.recorded import (
@@ -32,6 +33,7 @@ __all__ = [
     "load_model",
     "new_float32_model",
     "new_model",
+    "own",
     "predict_logits",
     "predict_tta",
     "reproduce",

@@ -43,6 +43,8 @@ def export(run: Run, file: Path) -> str:
 
 def class_names(run: Run) -> list[str]:
     """The names of a run's classes, in the order of its logits."""
+    if "classes" in run.info:  # a user's own
+        return list(run.info["classes"])
     is_cifar10 = data.VARIANTS[run.info["data"]].source == "cifar10"
     return list(data.CIFAR10_CLASSES if is_cifar10 else data.CIFAR100_CLASSES)
 

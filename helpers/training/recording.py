@@ -13,12 +13,19 @@ from helpers.experiments import Experiment
 from helpers.models import build, macs, trainable_parameters
 from helpers.records import provenance, runs
 from helpers.results import costs, metrics
-from helpers.training.fitting import fit
+from helpers.training.fitting import Fitted, fit
 from helpers.training.recorded import predict_logits, predict_tta
 
 
-def train(experiment: Experiment, seed: int, root: Path | None = None) -> runs.Run:
+def train(
+    experiment: Experiment,
+    seed: int,
+    root: Path | None = None,
+    pictures: data.FolderData | None = None,
+) -> runs.Run:
     """Train an experiment on the whole data set and record the run; goes on if interrupted.
+
+    `pictures` are a user's own, which an experiment on `own-...` needs.
 
     Raises:
         FileExistsError: the run is recorded already.
@@ -27,7 +34,7 @@ def train(experiment: Experiment, seed: int, root: Path | None = None) -> runs.R
     """
     target = runs.folder(experiment.name, seed, root)
     with runs.sole_writer(target):
-        return _train_and_record(here(experiment), seed, target, root)
+        return _train_and_record(here(experiment), seed, target, root, pictures)
 
 
 def here(experiment: Experiment) -> Experiment:
@@ -44,8 +51,8 @@ def _in_float32(experiment):
     return replace(experiment, settings=replace(experiment.settings, precision="float32"))
 
 
-def _train_and_record(experiment, seed, target, root):
-    split = data.prepare(experiment.data, seed)
+def _train_and_record(experiment, seed, target, root, pictures):
+    split = data.prepare(experiment.data, seed, pictures)
     model = new_model(experiment, seed, len(split.data.classes))
     resume = runs.resume_file(target)
     title = f"{experiment.name} seed {seed}, {experiment.settings.precision}"
@@ -59,7 +66,7 @@ def _train_and_record(experiment, seed, target, root):
     ways = {"": predict_logits}
     if experiment.settings.tta:
         ways["_tta"] = predict_tta
-    predictions, scores = {"val_index": split.val_index.astype(np.int32)}, {}
+    predictions, scores = {}, {}
     for way, predict in ways.items():
         for part, key, images, labels in (
             ("validation", "val", split.x_val, split.y_val),
@@ -68,6 +75,31 @@ def _train_and_record(experiment, seed, target, root):
             logits = predict(plain, images).astype(np.float16)
             predictions[f"{key}{way}_logits"] = logits
             scores[f"{part}{way}"] = metrics.scores(logits, labels)
+    run = write(experiment, seed, split, fitted, plain, predictions, scores, root)
+    resume.unlink(missing_ok=True)
+    return run
+
+
+def write(
+    experiment: Experiment,
+    seed: int,
+    split: data.Split,
+    fitted: Fitted,
+    plain: keras.Model,
+    predictions: dict[str, np.ndarray],
+    scores: dict[str, dict[str, float]],
+    root: Path | None = None,
+) -> runs.Run:
+    """Record what was trained: `plain` is its float32 model, `predictions` are the logits by key.
+
+    Whose labels are known, a user's own pictures, keeps them.
+    """
+    predictions = predictions | {"val_index": split.val_index.astype(np.int32)}
+    about = {}
+    if isinstance(split.data, data.FolderData):
+        about = {"classes": list(split.data.classes)}
+        for key, labels in (("test_labels", split.data.y_test), ("val_labels", split.y_val)):
+            predictions[key] = labels.astype(np.int32)
     seconds = float(fitted.history["seconds"].sum())
     images = len(split.train_index) * len(fitted.history)
     made_with = fitted.made_with
@@ -78,8 +110,8 @@ def _train_and_record(experiment, seed, target, root):
         "seed": seed,
         "backend": made_with["backend"],
         "config": experiment.config,
-        "parameters": trainable_parameters(model),
-        "macs": macs(model),
+        "parameters": trainable_parameters(plain),
+        "macs": macs(plain),
         "epochs_run": len(fitted.history),
         "best_epoch": fitted.best_epoch,
         "seconds_training": round(seconds, 1),
@@ -91,18 +123,21 @@ def _train_and_record(experiment, seed, target, root):
             key: made_with[key]
             for key in ("code_version", "code_sha256", "onednn", "arithmetic", "alone")
         },
+        **about,
         **scores,
     }
-    run = runs.write(info, fitted.history, predictions, plain.save_weights, root)
-    resume.unlink(missing_ok=True)
-    return run
+    return runs.write(info, fitted.history, predictions, plain.save_weights, root)
 
 
-def estimate_seconds(experiment: Experiment) -> float:
+def estimate_seconds(experiment: Experiment, pictures: data.FolderData | None = None) -> float:
     """About how long a run would take here: its FLOPs at half the rate of a matrix product."""
-    source = data.SOURCES[data.VARIANTS[experiment.data].source]
-    model = new_model(experiment, 0, len(source.classes))
-    images = data.training_images(experiment.data) * experiment.settings.epochs
+    if pictures is not None:
+        classes, images = len(pictures.classes), len(pictures.y_train)
+    else:
+        classes = len(data.SOURCES[data.VARIANTS[experiment.data].source].classes)
+        images = data.training_images(experiment.data)
+    model = new_model(experiment, 0, classes)
+    images *= experiment.settings.epochs
     return costs.training_flops(macs(model), images) / (0.5 * _matrix_product_rate())
 
 

@@ -1,0 +1,230 @@
+"""What runs on a user's own pictures say, and how far a small test set can be trusted."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy import stats
+
+from helpers.records import runs
+from helpers.results import metrics, plots
+
+GUESSING = "guessing {}"
+_LABELS = {"efficientnet_lite0": "EfficientNet-Lite0, pre-trained"}
+SUMMARY = ["accuracy", "macro F1", "macro recall"]
+
+
+def by_model(chosen: Sequence[runs.Run]) -> dict[str, list[runs.Run]]:
+    """Runs by the label of their model, which says where the loss weighs classes; seeds in order.
+
+    Labels end in ", weighted" then; they are those of all tables and figures here.
+    """
+    found = {}
+    for run in sorted(chosen, key=lambda run: run.seed):
+        weighted = run.info["recipe"].endswith("_weighted")
+        model = run.info["model"]
+        label = _LABELS.get(model) or plots.label(model)
+        label += ", weighted" if weighted else ""
+        found.setdefault(label, []).append(run)
+    return found
+
+
+def scores(chosen: Sequence[runs.Run], guess: int) -> pd.DataFrame:
+    """A row a model, the best first: means over seeds, and each seed's accuracy.
+
+    The last row is guessing class number `guess` each time, the largest of the training images.
+    """
+    seeds = sorted({run.seed for run in chosen})
+    rows = {}
+    for label, own in by_model(chosen).items():
+        tests = {run.seed: run.info["test"] for run in own}
+        rows[label] = _row([[test[k] for test in tests.values()] for k in _KEYS])
+        rows[label] |= {f"seed {k}": tests[k]["accuracy"] for k in tests}
+    table = pd.DataFrame(rows).T.sort_values("accuracy", ascending=False, kind="stable")
+    first = {run.seed: run for run in chosen}
+    guessed = {seed: _guessed(first[seed], guess) for seed in seeds}
+    row = _row(list(zip(*guessed.values(), strict=True)))
+    row |= {f"seed {seed}": guessed[seed][0] for seed in seeds}
+    name = GUESSING.format(chosen[0].info["classes"][guess])
+    table = pd.concat([table, pd.DataFrame({name: row}).T])
+    return table[SUMMARY + [f"seed {seed}" for seed in seeds]].rename_axis("model")
+
+
+_KEYS = ("accuracy", "macro_f1", "macro_recall")
+
+
+def _row(values):
+    return dict(zip(SUMMARY, map(np.mean, values), strict=True))
+
+
+def _guessed(run, guess):
+    """Accuracy, macro F1 and macro recall of one class each time."""
+    labels = run.test_labels
+    share, classes = float((labels == guess).mean()), run.test_logits.shape[1]
+    return share, 2 * share / (1 + share) / classes, 1 / classes
+
+
+def gained_by_weights(table: pd.DataFrame) -> pd.DataFrame:
+    """What class weights add to the means of `scores`, in points: a row a model that has both."""
+    labels = [label for label in table.index if f"{label}, weighted" in table.index]
+    rows = {
+        label: 100 * (table.loc[f"{label}, weighted", SUMMARY] - table.loc[label, SUMMARY])
+        for label in labels
+    }
+    frame = pd.DataFrame(rows, index=SUMMARY).T
+    return frame.astype(float).round(1).rename_axis("points, by class weights")
+
+
+def recalls(chosen: Sequence[runs.Run]) -> pd.DataFrame:
+    """Mean over seeds of each class's recall: a row a model, a column a class."""
+    classes = chosen[0].info["classes"]
+    return pd.DataFrame(
+        {
+            label: np.mean(
+                [
+                    metrics.per_class(run.test_logits.argmax(1), run.test_labels, classes)["recall"]
+                    for run in own
+                ],
+                axis=0,
+            )
+            for label, own in by_model(chosen).items()
+        },
+        index=classes,
+    ).T
+
+
+def costs(chosen: Sequence[runs.Run], milliseconds: dict[str, float]) -> pd.DataFrame:
+    """What a model takes: parameters, megabytes of float32, milliseconds an image, training."""
+    rows = {}
+    for label, own in by_model(chosen).items():
+        info = own[0].info
+        options = dict(own[0].config["model_options"])
+        rows[label] = {
+            "pixels": options.get("size", 32),
+            "weights": f"{info['parameters']:,}",
+            "MB": round(4 * info["parameters"] / 1e6, 1),
+            "million MACs": round(info["macs"] / 1e6, 1),
+            "ms an image": round(milliseconds[label], 1),
+            "seconds to train": round(np.mean([run.info["seconds_training"] for run in own]), 1),
+        }
+    return pd.DataFrame(rows).T.rename_axis("model")
+
+
+def margin(run: runs.Run) -> float:
+    """Half the width of the 95 % interval (Wilson) of a run's test accuracy."""
+    low, high = interval(run)
+    return (high - low) / 2
+
+
+def interval(run: runs.Run) -> tuple[float, float]:
+    """The 95 % interval (Wilson) of a run's test accuracy: which images test is chance."""
+    right = run.test_logits.argmax(1) == run.test_labels
+    return metrics.wilson_interval(int(right.sum()), len(right))
+
+
+def trust(chosen: Sequence[runs.Run]) -> str:
+    """How far the accuracy of the best model can be trusted, in one sentence."""
+    label, own = _ranked(chosen)[0]
+    run = own[0]
+    low, high = interval(run)
+    count = len(run.test_labels)
+    return (
+        f"{count:,} test images: ± {100 * margin(run):.0f} points. The {_percent(_mean([run]))} of "
+        f"{label} with seed {run.seed} stand for anything from {_percent(low)} to {_percent(high)} "
+        "on all the pictures that these were drawn from (95 %, Wilson)."
+    )
+
+
+def advice(chosen: Sequence[runs.Run], guess: int) -> str:
+    """Which model to take, and how far that can be trusted, in one sentence.
+
+    A lead that is no larger than the margin of one seed's test set decides nothing: then the
+    smallest of the models within it is the one to take.
+    """
+    ranked = _ranked(chosen)
+    label, own = ranked[0]
+    best, error = _mean(own), margin(own[0])
+    guessing = float(np.mean([_guessed(run, guess)[0] for run in own]))
+    count = len(own[0].test_labels)
+    known = f"{count:,} test images tell accuracies to ± {100 * error:.0f} points"
+    if best - guessing <= error:
+        return (
+            f"Take none of them yet: {label} is best with {_percent(best)}, guessing the largest "
+            f"class has {_percent(guessing)}, and {known}; more pictures help most."
+        )
+    seeds = f"{len(own)} seed{'s' if len(own) > 1 else ''}"
+    close = [(name, runs) for name, runs in ranked if best - _mean(runs) <= error]
+    if len(close) == 1:
+        rest = f", {100 * (best - _mean(ranked[1][1])):.0f} more than {ranked[1][0]}"
+        return (
+            f"Take {label}: {_percent(best)} over {seeds}{rest if len(ranked) > 1 else ''}; {known}"
+            ", so that the lead is more than chance gives, on pictures like these."
+        )
+    name, small = min(close, key=lambda item: item[1][0].info["parameters"])
+    others = ", ".join(other for other, _ in close if other != name)
+    return (
+        f"Take {name}, the smallest of those that are not told apart ({_percent(_mean(small))} "
+        f"over {seeds}; as good within the margin: {others}); {known}, and which of them is best "
+        "more pictures have to say."
+    )
+
+
+def _ranked(chosen):
+    """Labels and their runs, the highest mean accuracy first."""
+    return sorted(by_model(chosen).items(), key=lambda item: -_mean(item[1]))
+
+
+def best(chosen: Sequence[runs.Run]) -> runs.Run:
+    """The first seed's run of the model with the highest mean accuracy."""
+    return _ranked(chosen)[0][1][0]
+
+
+def _mean(own):
+    return float(np.mean([run.info["test"]["accuracy"] for run in own]))
+
+
+def _percent(share):
+    return f"{100 * share:.0f} %"
+
+
+def against_the_centre(gains: np.ndarray, shown: int) -> str:
+    """What a test of maps against a spot in the centre comes to, in one sentence.
+
+    Args:
+        gains: (N,), of the images that have a map; above 0 the map is better.
+        shown: images that were explained, those without a map among them.
+    """
+    if len(gains) < 2:
+        return f"{len(gains)} of {shown} images have a map: too few to test."
+    half = float(stats.t.ppf(0.975, len(gains) - 1) * np.std(gains, ddof=1) / len(gains) ** 0.5)
+    mean = float(gains.mean())
+    if abs(mean) <= half:
+        verdict = "it cannot be told from the centre: don't read much into these maps"
+    elif mean > 0:
+        verdict = "it knows more than the centre"
+    else:
+        verdict = "the centre is better: these maps mislead"
+    return (
+        f"Over {len(gains)} of {shown} images that have a map, Grad-CAM gains {mean:+.3f} ± "
+        f"{half:.3f} (95 %) on the centre: {verdict}."
+    )
+
+
+def hardest_errors(run: runs.Run, images: np.ndarray, count: int = 12) -> Figure | None:
+    """The test images that a run gets wrong with the highest confidence; None where none is.
+
+    Args:
+        run: one on the user's pictures.
+        images: uint8 (N, S, S, 3), those of its test set, in its order.
+        count: how many at most.
+    """
+    logits, labels, classes = run.test_logits, run.test_labels, run.info["classes"]
+    wrong = metrics.most_confident_errors(logits, labels, count)
+    if not len(wrong):
+        return None
+    confidence = metrics.softmax(logits).max(axis=1)
+    titles = [
+        f"{classes[labels[i]]} → {classes[logits[i].argmax()]}\n{confidence[i]:.2f}" for i in wrong
+    ]
+    return plots.image_grid(images[wrong], titles, columns=6)

@@ -1,0 +1,117 @@
+"""Runs on a user's own pictures: recorded, found by name, read again, refused when they are old."""
+
+import numpy as np
+import pytest
+import tiny
+from PIL import Image
+
+from helpers import __main__ as command_line
+from helpers import config, data, experiments, models, training
+from helpers.models import lite
+from helpers.records import runs
+from helpers.results import own
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory):
+    """A folder of pictures and its recorded runs, two seeds of the tiny model."""
+    root = tmp_path_factory.mktemp("own")
+    with pytest.MonkeyPatch.context() as patch:
+        use(patch, root)
+        folder = data.example_folder(root / "pictures" / "f", {"dog": 8, "frog": 12})
+        pictures = data.load_folder(folder)
+        (one,) = experiments.own.experiments(pictures, ["tiny"], epochs=2, class_weights="never")
+        found = [training.own.run(one, seed, pictures) for seed in (0, 1)]
+    return root, folder, pictures, one, found
+
+
+def use(patch, root):
+    patch.setattr(config, "OWN", root / "results")
+    patch.setenv("CIFAR_HOME", str(root / "home"))
+    patch.setitem(models.BUILDERS, "tiny", tiny.model)
+
+
+@pytest.fixture
+def study(recorded, monkeypatch):
+    use(monkeypatch, recorded[0])
+    return recorded[1:]
+
+
+def test_runs_are_recorded_beside_the_study_with_labels_and_weights(study):
+    _, pictures, _, (run, _) = study
+    assert run.name == "own-f/tiny/few_2_epochs"
+    assert run.folder == config.OWN / "f/runs/own-f/tiny/few_2_epochs/seed0"
+    split = data.prepare("own-f", 0, pictures)
+    assert run.test_labels.tolist() == split.data.y_test.tolist()
+    assert run.val_labels.tolist() == split.y_val.tolist()
+    assert run.info["classes"] == ["dog", "frog"]
+    logits = training.predict_logits(training.load_model(run), split.data.x_test)
+    assert np.allclose(logits, run.test_logits, atol=0.01)
+    assert run.folder not in [other.folder for other in runs.found("*")]
+
+
+def test_a_recorded_run_is_read(study, monkeypatch):
+    _, pictures, one, (run, _) = study
+    monkeypatch.setattr(training.own.recording, "train", None)
+    assert training.own.run(one, 0, pictures).folder == run.folder
+
+
+def test_an_interrupted_run_goes_on(study, monkeypatch, capsys):
+    _, pictures, one, _ = study
+    with tiny.interrupted_after_each_epoch(monkeypatch), pytest.raises(KeyboardInterrupt):
+        training.own.run(one, 5, pictures)
+    assert training.own.run(one, 5, pictures).info["epochs_run"] == 2
+    assert "epoch 1/2" not in capsys.readouterr().out.partition("epoch 2/2")[2]
+
+
+def test_other_pictures_are_noticed(study):
+    folder, _, one, _ = study
+    file = folder / "dog" / "more.png"
+    Image.new("RGB", (32, 32)).save(file)
+    try:
+        with pytest.raises(ValueError, match="before the pictures changed: delete"):
+            training.own.run(one, 0, data.load_folder(folder))
+    finally:
+        file.unlink()
+
+
+def test_commands_know_them_by_name(study, tmp_path, capsys):
+    folder, _, _, (run, _) = study
+    assert command_line.main(["list", "own-f/*"]) == 0
+    assert capsys.readouterr().out.startswith("own-f/tiny/few_2_epochs")
+    assert command_line.main(["evaluate", "own-f/*/few*"]) == 0
+    assert f"accuracy {run.info['test']['accuracy']:.4f}" in capsys.readouterr().out
+    file = tmp_path / "model.keras"
+    assert command_line.main(["export", run.name, str(file)]) == 0
+    assert "gives logits (N, 2), dog, frog" in capsys.readouterr().out
+    drawing = tmp_path / "drawing.png"
+    arguments = ["--model", run.name, "--label", "frog", "--file", str(drawing)]
+    assert command_line.main(["explain", str(folder / "dog" / "000.png"), *arguments]) == 0
+    assert drawing.exists()
+    assert command_line.main(["evaluate", "own-none/*"]) == 1
+    assert "study FOLDER" in capsys.readouterr().err
+
+
+def test_tables_show_each_seed_and_guessing(study):
+    _, _, _, found = study
+    table = own.scores(found, guess=1)
+    assert table.index.tolist() == ["tiny", "guessing frog"]
+    accuracies = [run.info["test"]["accuracy"] for run in found]
+    assert table.loc["tiny", ["seed 0", "seed 1"]].tolist() == accuracies
+    assert table.loc["tiny", "accuracy"] == pytest.approx(np.mean(accuracies))
+    labels = found[0].test_labels
+    assert table.loc["guessing frog", "seed 0"] == (labels == 1).mean()
+    assert table.loc["guessing frog", "macro recall"] == 0.5
+    assert own.recalls(found).loc["tiny"].mean() == pytest.approx(table.loc["tiny", "macro recall"])
+
+
+def test_the_pretrained_network_is_recorded_and_agrees_with_its_model(study, monkeypatch):
+    folder, _, _, _ = study
+    monkeypatch.setattr(lite, "_load_imagenet", lambda body: None)
+    (run,) = training.own.pretrained(folder, [0], size=32)
+    assert run.name == "own-f/efficientnet_lite0/linear"
+    test = data.prepare("own-f", 0, data.load_folder(folder, 32)).data.x_test
+    logits = training.predict_logits(training.load_model(run), test)
+    assert np.allclose(logits, run.test_logits, atol=0.02)
+    monkeypatch.setattr(models, "build", None)
+    assert training.own.pretrained(folder, [0], size=32)[0].folder == run.folder

@@ -1,0 +1,150 @@
+"""A user's own pictures: train or read the runs on them, a pre-trained network's among them."""
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from helpers import data, models
+from helpers.backend import keras
+from helpers.experiments import Experiment
+from helpers.experiments.recipe import Recipe
+from helpers.records import provenance, runs
+from helpers.results import metrics
+from helpers.training import recording
+from helpers.training.fitting import Fitted
+from helpers.training.linear import features, linear_head
+from helpers.training.recorded import predict_logits
+
+PRETRAINED = "efficientnet_lite0"
+PIXELS = 224  # that it was trained on
+
+
+def run(experiment: Experiment, seed: int, pictures: data.FolderData) -> runs.Run:
+    """The run of an experiment on a user's pictures, trained first where it is not recorded.
+
+    Raises:
+        ValueError: it is damaged, or was recorded before the pictures changed.
+    """
+    target = runs.folder(experiment.name, seed)
+    if runs.is_recorded(target):
+        return _of_these(runs.Run(target), pictures.sha256)
+    return recording.train(experiment, seed, pictures=pictures)
+
+
+def pretrained(
+    folder: Path | str,
+    seeds: Iterable[int],
+    is_weighted: bool = False,
+    skip_unreadable: bool = False,
+    size: int = PIXELS,
+) -> list[runs.Run]:
+    """Runs of EfficientNet-Lite0 with ImageNet's weights, a linear head fitted to the pictures.
+
+    It reads the folder at 224 pixels, and computes the features of each picture once.
+
+    Args:
+        folder: of the pictures.
+        seeds: of the splits, which are those of the other models.
+        is_weighted: whether each image weighs by the rarity of its class.
+        skip_unreadable: as in `data.load_folder`.
+        size: side of the images in pixels.
+
+    Raises:
+        FileNotFoundError: ImageNet's weights are not there; the text says what to install.
+        ValueError: a run is damaged, or was recorded before the pictures changed.
+    """
+    pictures = data.load_folder(folder, size, skip_unreadable)
+    recipe = "linear_weighted" if is_weighted else "linear"
+    settings = Recipe(epochs=1, model_options=(("size", size),))
+    experiment = Experiment(pictures.name, PRETRAINED, recipe, settings)
+    found, seen = [], None
+    for seed in seeds:
+        target = runs.folder(experiment.name, seed)
+        if not runs.is_recorded(target):
+            with runs.sole_writer(target):
+                seen = seen or _Seen(pictures)
+                _fit(experiment, seed, seen, is_weighted)
+        found.append(_of_these(runs.Run(target), pictures.sha256))
+    return found
+
+
+class _Seen:
+    """A pre-trained model and its features of all pictures."""
+
+    def __init__(self, pictures: data.FolderData):
+        self.pictures = pictures
+        self.model = models.build(
+            PRETRAINED,
+            len(pictures.classes),
+            size=pictures.size,
+            pretrained=True,
+            frozen=True,
+        )
+        started = time.perf_counter()
+        self.train = features(self.model, pictures.x_train)
+        self.test = features(self.model, pictures.x_test) if pictures.has_test else None
+        self.seconds = time.perf_counter() - started
+
+
+def _fit(experiment, seed, seen, is_weighted):
+    """Fit the head as the seed splits the pictures, and record the run."""
+    started = time.perf_counter()
+    split = data.prepare(experiment.data, seed, seen.pictures)
+    x, x_val = seen.train[split.train_index], seen.train[split.val_index]
+    x_test = seen.test if seen.pictures.has_test else seen.train[split.data.test_index]
+    weight = "balanced" if is_weighted else None
+    linear_head(seen.model, x, split.y_train, x_val, split.y_val, weight)
+    kernel, bias = seen.model.layers[-1].get_weights()
+
+    def judged(values, labels):
+        logits = (values @ kernel + bias).astype(np.float16)
+        return logits, metrics.scores(logits, labels)
+
+    _, on_train = judged(x, split.y_train)
+    val, on_val = judged(x_val, split.y_val)
+    test, on_test = judged(x_test, split.data.y_test)
+    history = pd.DataFrame(
+        {
+            "epoch": [1],
+            "loss": on_train["nll"],
+            "accuracy": on_train["accuracy"],
+            "val_loss": on_val["nll"],
+            "val_accuracy": on_val["accuracy"],
+            "learning_rate": 0.0,
+            "seconds": seen.seconds + time.perf_counter() - started,
+        }
+    )
+    made_with = provenance.record("float32") | {"alone": None}
+    recording.write(
+        experiment,
+        seed,
+        split,
+        Fitted(seen.model, history, 1, made_with),
+        seen.model,
+        {"test_logits": test, "val_logits": val},
+        {"validation": on_val, "test": on_test},
+    )
+
+
+def _of_these(found: runs.Run, sha256) -> runs.Run:
+    """The run, if it is on the pictures as they are now."""
+    if found.info["data_sha256"] != dict(sha256):
+        raise ValueError(
+            f"{found.folder} was recorded before the pictures changed: delete "
+            f"{found.folder.parents[3].parent}, or give the folder of pictures another name"
+        )
+    return found
+
+
+def latency(model: keras.Model, repeats: int = 20) -> float:
+    """Milliseconds that a model takes for one image here, the median of so many."""
+    image = np.zeros((1, *model.input_shape[1:]), np.uint8)
+    seconds = []
+    for _ in range(repeats + 3):
+        started = time.perf_counter()
+        predict_logits(model, image)
+        seconds.append(time.perf_counter() - started)
+    return 1000 * float(np.median(seconds[3:]))  # the first ones compile
