@@ -9,8 +9,8 @@ from helpers import config
 NOTEBOOKS = sorted((config.ROOT / "notebooks").glob("*.ipynb"))
 
 
-def test_there_are_seven():
-    assert [path.name[:3] for path in NOTEBOOKS] == [f"{number:02}_" for number in range(1, 8)]
+def test_there_are_eight():
+    assert [path.name[:3] for path in NOTEBOOKS] == [f"{number:02}_" for number in range(1, 9)]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

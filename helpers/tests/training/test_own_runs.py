@@ -76,7 +76,7 @@ def test_other_pictures_are_noticed(study):
 
 
 def test_commands_know_them_by_name(study, tmp_path, capsys):
-    folder, _, _, (run, _) = study
+    _, _, _, (run, _) = study
     assert command_line.main(["list", "own-f/*"]) == 0
     assert capsys.readouterr().out.startswith("own-f/tiny/few_2_epochs")
     assert command_line.main(["evaluate", "own-f/*/few*"]) == 0
@@ -84,10 +84,6 @@ def test_commands_know_them_by_name(study, tmp_path, capsys):
     file = tmp_path / "model.keras"
     assert command_line.main(["export", run.name, str(file)]) == 0
     assert "gives logits (N, 2), dog, frog" in capsys.readouterr().out
-    drawing = tmp_path / "drawing.png"
-    arguments = ["--model", run.name, "--label", "frog", "--file", str(drawing)]
-    assert command_line.main(["explain", str(folder / "dog" / "000.png"), *arguments]) == 0
-    assert drawing.exists()
     assert command_line.main(["evaluate", "own-none/*"]) == 1
     assert "study FOLDER" in capsys.readouterr().err
 
@@ -105,13 +101,19 @@ def test_tables_show_each_seed_and_guessing(study):
     assert own.recalls(found).loc["tiny"].mean() == pytest.approx(table.loc["tiny", "macro recall"])
 
 
-def test_the_pretrained_network_is_recorded_and_agrees_with_its_model(study, monkeypatch):
+def test_the_pretrained_network_is_recorded_and_explained(study, tmp_path, capsys, monkeypatch):
     folder, _, _, _ = study
     monkeypatch.setattr(lite, "_load_imagenet", lambda body: None)
+    monkeypatch.setattr(lite, "STAGES", lite.STAGES[:1])  # fast
     (run,) = training.own.pretrained(folder, [0], size=32)
     assert run.name == "own-f/efficientnet_lite0/linear"
     test = data.prepare("own-f", 0, data.load_folder(folder, 32)).data.x_test
     logits = training.predict_logits(training.load_model(run), test)
     assert np.allclose(logits, run.test_logits, atol=0.02)
+    drawing = tmp_path / "drawing.png"
+    arguments = ["--model", run.name, "--label", "frog", "--file", str(drawing)]
+    assert command_line.main(["explain", str(folder / "dog" / "000.png"), *arguments]) == 0
+    assert "maps for frog" in capsys.readouterr().out
+    assert drawing.exists()
     monkeypatch.setattr(models, "build", None)
     assert training.own.pretrained(folder, [0], size=32)[0].folder == run.folder
