@@ -36,13 +36,13 @@ def draw(path: Path, run: Run, file: Path | None = None, label: str | None = Non
         raise ValueError(f"{run.name} knows other classes than CIFAR-10's: choose cifar10/...")
     if label is not None and label not in classes:
         raise ValueError(f"unknown class {label!r}: choose from {', '.join(classes)}")
+    image = read_picture(path, dict(run.config["model_options"]).get("size", 32))[None]
     file = file or path.with_name(f"{path.name}-explained.png")
     if file.resolve() == path.resolve():
         raise ValueError(f"{file} is the picture itself: choose another name for the drawing")
     if file.suffix.lower() != ".png":
         raise ValueError(f"{file}: choose a name that ends in .png")
     model = training.load_model(run)
-    image = read_picture(path, model.input_shape[1])[None]
     probabilities = metrics.softmax(training.predict_logits(model, image))[0]
     best = np.argsort(-probabilities)
     explained = best[0] if label is None else classes.index(label)

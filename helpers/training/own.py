@@ -81,7 +81,6 @@ class _Seen:
             len(pictures.classes),
             size=pictures.size,
             pretrained=True,
-            frozen=True,
         )
         started = time.perf_counter()
         self.train = features(self.model, pictures.x_train)
