@@ -139,8 +139,8 @@ def trust(chosen: Sequence[runs.Run]) -> str:
 def advice(chosen: Sequence[runs.Run], guess: int) -> str:
     """Which model to take, and how far that can be trusted, in one sentence.
 
-    A lead that is no larger than the margin of one seed's test set decides nothing: then the
-    smallest of the models within it is the one to take.
+    A lead decides nothing that is no larger than the two margins of one seed's test set together
+    (the root of the sum of their squares): on the same images it may be known better than that.
     """
     ranked = _ranked(chosen)
     label, own = ranked[0]
@@ -154,19 +154,20 @@ def advice(chosen: Sequence[runs.Run], guess: int) -> str:
             f"class has {_percent(guessing)}, and {known}; more pictures help most."
         )
     seeds = f"{len(own)} seed{'s' if len(own) > 1 else ''}"
-    close = [(name, runs) for name, runs in ranked if best - _mean(runs) <= error]
-    if len(close) == 1:
-        rest = f", {100 * (best - _mean(ranked[1][1])):.0f} more than {ranked[1][0]}"
+    close = [
+        name
+        for name, other in ranked[1:]
+        if best - _mean(other) <= np.hypot(error, margin(other[0]))
+    ]
+    if close:
         return (
-            f"Take {label}: {_percent(best)} over {seeds}{rest if len(ranked) > 1 else ''}; {known}"
-            ", so that the lead is more than chance gives, on pictures like these."
+            f"Take {label} for now: {_percent(best)} over {seeds}; but {known}, which is too few "
+            f"to tell it from {', '.join(close)}: more pictures have to say."
         )
-    name, small = min(close, key=lambda item: item[1][0].info["parameters"])
-    others = ", ".join(other for other, _ in close if other != name)
+    lead = f", {100 * (best - _mean(ranked[1][1])):.0f} more than {ranked[1][0]}"
     return (
-        f"Take {name}, the smallest of those that are not told apart ({_percent(_mean(small))} "
-        f"over {seeds}; as good within the margin: {others}); {known}, and which of them is best "
-        "more pictures have to say."
+        f"Take {label}: {_percent(best)} over {seeds}{lead if len(ranked) > 1 else ''}; {known}, "
+        "so that this is more than which images test, on pictures like these."
     )
 
 
