@@ -111,6 +111,7 @@ def use(patch, root) -> None:
     for room in (data, splits):
         patch.setattr(room, "load", lambda name="cifar10", allow_sample=False: dataset())
     patch.setattr(config, "RUNS", root)
+    patch.setattr(config, "OWN", root / "none")  # not those that notebook 8 has left
     patch.setitem(models.BUILDERS, "tiny", model)
     for room in (experiments, table):
         patch.setattr(room, "EXPERIMENTS", {EXPERIMENT.name: EXPERIMENT})
