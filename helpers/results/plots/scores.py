@@ -172,7 +172,7 @@ def roc_curves(curves: Mapping[str, pd.DataFrame], areas: Mapping[str, float]) -
     axes.set(xscale="log", xlim=(_FEW_NEGATIVES, 1), ylim=(0, 1.01))
     axes.set(xlabel="False positive rate", ylabel="True positive rate, mean over classes")
     axes.grid(visible=True)
-    add_legend(figure, axes.get_legend_handles_labels()[0])
+    axes.legend(loc="lower right", frameon=True, edgecolor="none")  # where no curve goes
     return figure
 
 

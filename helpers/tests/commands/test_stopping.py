@@ -63,8 +63,11 @@ def test_a_signal_to_the_command_alone_stops_all_of_it(tmp_path, code, seeds, nu
         stderr=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONPATH": str(config.ROOT)},
-        # As a shell starts what a script has in the background.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        # As a shell starts what a script has in the background, not as nohup starts tests.
+        preexec_fn=lambda: (
+            signal.signal(signal.SIGINT, signal.SIG_IGN),
+            signal.signal(signal.SIGHUP, signal.SIG_DFL),
+        ),
     )
     begun = sorted(process.stdout.readline() for _ in seeds)
     assert begun == [f"begun {seed}\n" for seed in seeds]

@@ -876,7 +876,7 @@ for case in sys.argv[1:]:
     model.load_weights(f"{name}.weights.h5")
     for title, method in explain.methods(model).items():
         named = {"layer": layer} if "CAM" in title else {}
-        np.save(f"{name}_{title}.npy", method(model, images, np.arange(10), **named))
+        np.save(f"{name}_{title}.npy", method(model, images, np.arange(len(images)), **named))
 """
 
 
@@ -884,7 +884,7 @@ def test_tensorflow_and_pytorch_agree(tmp_path):
     other = "tensorflow" if keras.backend.backend() != "tensorflow" else "torch"
     if importlib.util.find_spec(other) is None:
         pytest.skip(f"{other} is not installed")
-    images = pixels(10, 32, 32, 3)
+    images = pixels(3, 32, 32, 3)
     np.save(tmp_path / "images.npy", images)
     keras.utils.set_random_seed(0)
     models = {name: build(name) for name in CASES}
@@ -900,7 +900,7 @@ def test_tensorflow_and_pytorch_agree(tmp_path):
     for name, layer in CASES.items():
         for title, method in explain.methods(models[name]).items():
             named = {"layer": layer} if "CAM" in title else {}
-            maps = method(models[name], images, np.arange(10), **named)
+            maps = method(models[name], images, np.arange(len(images)), **named)
             others = np.load(tmp_path / f"{name}_{title}.npy")
             assert np.isfinite(maps).any()
             scale = np.nanmax(maps)

@@ -85,7 +85,7 @@ def test_command_writes_both_tables_and_whose_weights(monkeypatch, tmp_path, sam
 
 def test_features_are_what_the_logits_are_made_of(images):
     model = training.load_model(runs.read(RECORDED))
-    found = lay_out.features(model, images)
+    found = training.features(model, images)
     kernel, bias = model.layers[-1].get_weights()
     logits = training.predict_logits(model, images)
     np.testing.assert_allclose(found @ kernel + bias, logits, atol=1e-3)

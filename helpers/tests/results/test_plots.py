@@ -632,7 +632,7 @@ def test_roc_curves_are_in_the_model_s_colour_with_their_area():
     assert same_color(line.get_color(), plots.colour("vit"))
     assert line.get_xdata().tolist() == [1e-3, 0.1, 1]
     assert_allclose(chance.get_ydata(), chance.get_xdata())
-    assert legend_texts(figure) == ["ViT: 0.948"]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["ViT: 0.948"]
 
 
 def test_accuracy_over_cost_of_many_runs_keeps_the_best_of_the_best_eight_models():
