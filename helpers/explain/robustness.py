@@ -16,11 +16,11 @@ import pandas as pd
 from PIL import Image
 
 from helpers import data, records, training
+from helpers.experiments.recipes import SEARCHED as FAMILIES
 from helpers.records import runs
 from helpers.results import robustness, tables
 
 SEED = 0
-FAMILIES = ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct")
 RECIPES = ("short", "matched")  # one schedule for all; each family's own
 PER_CLASS = 200  # test images
 

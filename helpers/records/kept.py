@@ -4,8 +4,7 @@ from collections.abc import Mapping
 from fnmatch import fnmatch
 
 from helpers.data.folders import OWN
-
-_FAMILIES = ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct")
+from helpers.experiments.recipes import SEARCHED
 
 # By a shell pattern of the experiment's name: the seeds whose weights are kept. Where several
 # patterns fit, each of them counts.
@@ -13,7 +12,7 @@ KEPT = {
     # One recipe for all families, and the best that a search found for each of them.
     **{
         f"cifar10/{family}/{recipe}": (0,)
-        for family in _FAMILIES
+        for family in SEARCHED
         for recipe in ("short", "matched", "searched_6")
     },
     # Compared with each other, with their other seed and with a training on permuted labels.
