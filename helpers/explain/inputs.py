@@ -103,16 +103,22 @@ def _require_logits(model, images):
     noise = np.random.default_rng(0).integers(0, 256, (4, *images.shape[1:]), dtype=np.uint8)
     (outputs,) = infer(model, np.concatenate([images[:4], noise]))
     outputs = to_numpy(outputs)
-    # Logits of all classes and images are hardly ever all between 0 and 1, let alone sum to 1.
-    probable = outputs.any() and (outputs >= 0).all() and (outputs <= 1).all()
-    sums = np.exp(np.minimum(outputs, 0)).sum(axis=1)
-    logarithms = (outputs <= 0).all() and np.allclose(sums, 1, atol=TOLERANCE)
+    sums = outputs.sum(axis=1), np.exp(np.minimum(outputs, 0)).sum(axis=1)
+    within = (outputs >= 0).all() and (outputs <= 1).all()  # as the logits of two classes may be
+    last = model.operations[-1]
+    sigmoid = {type(last).__name__, getattr(getattr(last, "activation", None), "__name__", "")}
+    probable = within and ("sigmoid" in {name.lower() for name in sigmoid} or _are_one(sums[0]))
+    logarithms = (outputs <= 0).all() and _are_one(sums[1])
     if probable or logarithms:
         kind = "probabilities" if probable else "logarithms of probabilities"
         raise ValueError(
-            f"model {model.name!r} ends in {kind}, {model.operations[-1].name!r}: take its logits, "
+            f"model {model.name!r} ends in {kind}, {last.name!r}: take its logits, "
             "without activation"
         )
+
+
+def _are_one(sums):
+    return np.allclose(sums, 1, atol=TOLERANCE)
 
 
 def has_gradient(gradient):

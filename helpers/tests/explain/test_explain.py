@@ -763,6 +763,15 @@ def test_models_that_cannot_be_explained_are_refused(build_model, message):
         explain.grad_cam(build_model(), IMAGES, 0)
 
 
+def test_small_logits_of_two_classes_are_no_probabilities():
+    inputs = keras.Input((4, 4, 3), dtype="uint8")
+    x = layers.Conv2D(2, 1, name="conv")(layers.Rescaling(1 / 255)(inputs))
+    outputs = layers.Dense(2, name="logits")(layers.GlobalAveragePooling2D()(x))
+    model = keras.Model(inputs, outputs)
+    model.get_layer("logits").set_weights([np.eye(2) / 100, np.array([0.3, 0.4])])
+    assert explain.grad_cam(model, pixels(2, 4, 4, 3), 0).shape == (2, 4, 4)
+
+
 def test_a_method_without_a_gradient_has_dead_maps_and_other_errors_pass():
     model, images = transformer(class_token=True), pixels(2, 8, 8, 3)
     at_the_end = partial(explain.grad_cam, layer="norm")  # only the class token is read after it
