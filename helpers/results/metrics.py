@@ -1,4 +1,4 @@
-"""Scores, calibration, intervals and paired tests of recorded predictions.
+"""Scores, calibration and intervals of recorded predictions, and the correction of p-values.
 
 Everything here takes arrays: logits are float (N, C), probabilities are float (N, C) with rows
 that sum to 1, labels and predictions are class numbers, int (N,). Whatever the logits' precision,
@@ -14,10 +14,7 @@ from scipy import optimize, special, stats
 from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score
 
 Statistic = Callable[[np.ndarray, np.ndarray], float]
-"""What the bootstrap resamples: (predictions, labels), both int (N,), to one number."""
-
-MOST_SEEDS = 20  # of the sign-flip test: 2^19 sums are enumerated in some 10 ms
-RESAMPLES_AT_ONCE = 1  # longer index arrays are mapped anew each time: half as fast in a notebook
+"""(predictions, labels), both int (N,), to one number."""
 
 
 def scores(logits: ArrayLike, labels: ArrayLike) -> dict[str, float]:
@@ -56,13 +53,13 @@ def scores(logits: ArrayLike, labels: ArrayLike) -> dict[str, float]:
 
 
 def accuracy(predictions: ArrayLike, labels: ArrayLike) -> float:
-    """Return the share of predictions that equal their label, for the bootstrap."""
+    """Return the share of predictions that equal their label."""
     predictions, labels = _checked(predictions=predictions, labels=labels)
     return float(np.mean(predictions == labels))
 
 
 def macro_f1(predictions: ArrayLike, labels: ArrayLike) -> float:
-    """Return the mean F1 over the classes that occur in either array, for the bootstrap.
+    """Return the mean F1 over the classes that occur in either array.
 
     Counting makes it tens of times as fast as scikit-learn's `f1_score`, whose value it gives.
     """
@@ -76,8 +73,8 @@ def class_mean(score: str, group: Sequence[int]) -> Statistic:
     """Return the statistic that takes the mean of a score over the classes in `group`.
 
     `score` is `precision`, `recall` or `f1`, as in `per_class`; `group` holds class numbers, such
-    as those of the scarce classes. The statistic suits the bootstrap: it takes class numbers (N,)
-    unchecked, and it is NaN, which the bootstrap refuses, where a class of the group has no image.
+    as those of the scarce classes. The statistic takes class numbers (N,) unchecked, and is NaN
+    where a class of the group has no image.
 
     Raises ValueError for another score, and for a group that is empty or has negative numbers.
     """
@@ -238,94 +235,6 @@ def wilson_interval(correct: int, total: int, confidence: float = 0.95) -> tuple
     return float(interval.low), float(interval.high)
 
 
-def bootstrap_interval(
-    statistic: Statistic,
-    predictions: ArrayLike,
-    labels: ArrayLike,
-    resamples: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Return the percentile bootstrap's (low, high) of a statistic over images.
-
-    See Efron and Tibshirani 1993, "An introduction to the bootstrap", section 13.3.
-
-    `statistic(predictions, labels)` is called once a resample, so it should take well under a
-    millisecond: `macro_f1` does, and so does what `class_mean` returns.
-
-    Raises ValueError where a resample leaves the statistic undefined.
-    """
-    predictions, labels = _checked(predictions=predictions, labels=labels)
-    return _percentile_interval(statistic, (predictions, labels), resamples, confidence, seed)
-
-
-def paired_bootstrap_interval(
-    statistic: Statistic,
-    predictions_a: ArrayLike,
-    predictions_b: ArrayLike,
-    labels: ArrayLike,
-    resamples: int = 1000,
-    confidence: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:
-    """Return (low, high) of the statistic of b minus that of a, both on the same resampled images.
-
-    See `bootstrap_interval` for the statistic.
-    """
-    images = _checked(predictions_a=predictions_a, predictions_b=predictions_b, labels=labels)
-
-    def difference(a: np.ndarray, b: np.ndarray, labels: np.ndarray) -> float:
-        return statistic(b, labels) - statistic(a, labels)
-
-    return _percentile_interval(difference, images, resamples, confidence, seed)
-
-
-def interaction(
-    statistic: Statistic,
-    first: tuple[ArrayLike, ArrayLike],
-    second: tuple[ArrayLike, ArrayLike],
-    labels: ArrayLike,
-) -> tuple[float, float, float]:
-    """Return how much larger a difference is in a second setting: (value, low, high).
-
-    `first` and `second` are the predictions (a, b) of two models in either setting. The value is
-    the statistic of b minus that of a in the second, less the same in the first; the ends are
-    those of `paired_bootstrap_interval`, all four on the same resampled images.
-
-    Raises ValueError for what is no class numbers, or not as many of each.
-    """
-    *predictions, labels = _checked(
-        first_a=first[0], first_b=first[1], second_a=second[0], second_b=second[1], labels=labels
-    )
-    size = 1 + max(np.max(numbers) for numbers in predictions)
-
-    def difference(both: np.ndarray, labels: np.ndarray) -> float:
-        return statistic(both % size, labels) - statistic(both // size, labels)
-
-    # Both predictions of a setting in one number, so that they are resampled together.
-    first_a, first_b, second_a, second_b = predictions
-    one, other = size * first_a + first_b, size * second_a + second_b
-    low, high = paired_bootstrap_interval(difference, one, other, labels)
-    return difference(other, labels) - difference(one, labels), low, high
-
-
-def mcnemar(
-    predictions_a: ArrayLike, predictions_b: ArrayLike, labels: ArrayLike
-) -> dict[str, int | float]:
-    """Compare two runs' accuracies on the same images (McNemar 1947, the exact binomial form).
-
-    Keys: `only_a` and `only_b`, the images that only a or only b classifies right, and the
-    two-sided `p_value`, which is 1 where there is no such image. The test speaks of these two
-    trained networks on such images, not of other seeds.
-    """
-    a, b, labels = _checked(predictions_a=predictions_a, predictions_b=predictions_b, labels=labels)
-    only_a = int(np.sum((a == labels) & (b != labels)))
-    only_b = int(np.sum((a != labels) & (b == labels)))
-    discordant = only_a + only_b
-    p_value = float(stats.binomtest(only_a, discordant).pvalue) if discordant else 1.0
-    return {"only_a": only_a, "only_b": only_b, "p_value": p_value}
-
-
 def holm(p_values: ArrayLike) -> np.ndarray:
     """Return p-values (n,) adjusted for n tests, in the order given (Holm 1979, step-down).
 
@@ -344,33 +253,6 @@ def holm(p_values: ArrayLike) -> np.ndarray:
     return np.minimum(adjusted, 1)
 
 
-def sign_flip_test(differences: ArrayLike) -> float:
-    """Return the exact two-sided p-value of paired differences (n,), one a seed (Fisher 1935).
-
-    If neither of two models were better, each difference could as well have had the other sign:
-    the p-value is the share of the 2^n sign patterns whose mean is at least as far from 0 as the
-    one observed. The observed pattern and its mirror always count, so n seeds can never give a
-    p-value below 2 / 2^n: 0.25 for 3 seeds, 0.0625 for 5, and below 0.05 only from 6 seeds on.
-
-    Raises ValueError for no difference or more than 20, and for NaN or inf.
-    """
-    differences = np.asarray(differences, dtype=np.float64)
-    if differences.ndim != 1 or not 1 <= len(differences) <= MOST_SEEDS:
-        raise ValueError(
-            f"differences have shape {differences.shape}: pass one difference a seed, "
-            f"1 to {MOST_SEEDS} of them"
-        )
-    if not np.isfinite(differences).all():
-        raise ValueError(f"differences are {differences.tolist()}: leave out seeds without a score")
-    # A pattern and its mirror are equally far from 0, so the first sign can stay.
-    sums = differences[:1]
-    for difference in differences[1:]:
-        sums = np.concatenate([sums + difference, sums - difference])
-    # Sums that are equal on paper differ in their last bits; they count as equal.
-    rounding = 1e-12 * np.abs(differences).sum()
-    return float(np.mean(np.abs(sums) >= abs(differences.sum()) - rounding))
-
-
 def _tallies(predictions: np.ndarray, labels: np.ndarray, at_least: int = 0) -> np.ndarray:
     """Count the images of each class that are right, predicted and true, int (3, C).
 
@@ -379,41 +261,6 @@ def _tallies(predictions: np.ndarray, labels: np.ndarray, at_least: int = 0) -> 
     size = max(1 + predictions.max(), 1 + labels.max(), at_least)
     pairs = np.bincount(size * labels + predictions, minlength=size * size).reshape(size, size)
     return np.stack([pairs.diagonal(), pairs.sum(axis=0), pairs.sum(axis=1)])
-
-
-def _percentile_interval(
-    statistic: Callable[..., float],
-    images: Sequence[np.ndarray],
-    resamples: int,
-    confidence: float,
-    seed: int,
-) -> tuple[float, float]:
-    """Bootstrap a statistic of arrays (N,) that are resampled together."""
-    _check_confidence(confidence)
-    if resamples < 1:
-        raise ValueError(f"resamples is {resamples}: pass 1 or more, such as 1000")
-
-    def finite_statistic(*resampled: np.ndarray) -> float:
-        value = statistic(*resampled)
-        if not np.isfinite(value):
-            raise ValueError(
-                f"the statistic is {value} on a resample: choose one that stays finite when a "
-                "class has no image, or pass more images"
-            )
-        return value
-
-    interval = stats.bootstrap(
-        images,
-        finite_statistic,
-        paired=True,
-        vectorized=False,
-        n_resamples=resamples,
-        batch=RESAMPLES_AT_ONCE,
-        confidence_level=confidence,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(interval.low), float(interval.high)
 
 
 def _check_confidence(confidence: float) -> None:

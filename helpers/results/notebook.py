@@ -1,9 +1,8 @@
 """What notebooks show besides figures: sentences with computed numbers, and source code."""
 
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 
-import numpy as np
 from IPython.display import Markdown
 from matplotlib.figure import Figure
 
@@ -23,11 +22,6 @@ def source(*functions: Callable) -> Markdown:
     return Markdown(f"```python\n{code}\n```")
 
 
-def p_text(p_value: float) -> str:
-    """A p-value as a sentence has it: "p = 0.012", or "p < 0.001"."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-
-
 def hardest_errors(run: runs.Run, count: int = 12) -> Figure:
     """The sample's test images that a run gets wrong with the highest confidence, six a row.
 
@@ -43,31 +37,3 @@ def hardest_errors(run: runs.Run, count: int = 12) -> Figure:
         for i in wrong
     ]
     return plots.image_grid(sample.x_test[wrong], titles, columns=6)
-
-
-def most_confused(confusion: np.ndarray, classes: Sequence[str], count: int = 3) -> str:
-    """The classes that are most often taken for another, in percent: "cat → dog 11.2 %, ...".
-
-    Args:
-        confusion: int (C, C) of `metrics.confusion`, a row a true class.
-        classes: the C names.
-        count: how many of the C (C - 1) cells are named.
-    """
-    shares = 100 * confusion / confusion.sum(axis=1, keepdims=True)
-    np.fill_diagonal(shares, -1)
-    worst = np.argsort(-shares, axis=None, kind="stable")[:count]
-    return ", ".join(
-        f"{classes[row]} → {classes[column]} {shares[row, column]:.1f} %"
-        for row, column in zip(*np.unravel_index(worst, shares.shape), strict=True)
-    )
-
-
-def sureness(chosen: Iterable[runs.Run]) -> str:
-    """Mean confidence minus accuracy of runs, on the test set: "ViT +2.1 points (too sure)"."""
-    texts = []
-    for run in chosen:
-        confidence = metrics.softmax(run.test_logits).max(axis=1).mean()
-        excess = 100 * (confidence - run.info["test"]["accuracy"])
-        word = "too sure" if excess > 0 else "too modest"
-        texts.append(f"{plots.label(run.info['model'])} {excess:+.1f} points ({word})")
-    return ", ".join(texts)

@@ -298,37 +298,6 @@ def per_class(run: runs.Run, labels: np.ndarray, classes: tuple[str, ...]) -> pd
     return pd.concat([table, mean]).astype({"support": int}).rename_axis("class")
 
 
-def paired(pairs: Sequence[tuple[runs.Run, runs.Run]], labels: np.ndarray) -> pd.DataFrame:
-    """A row a pair of runs (a, b): how their test accuracies differ, on the same images.
-
-    Columns: both accuracies, `difference` (b minus a) with the paired bootstrap's 95 % interval
-    (`low`, `high`), the images that only one of them gets right, McNemar's p-value, and that
-    p-value corrected by Holm's method for the number of rows.  All of it speaks of these two
-    trained models, not of other seeds.
-    """
-    names, rows = [], []  # no dict: two pairs may have the same models, with other recipes
-    for a, b in pairs:
-        first, second = (run.test_logits.argmax(1) for run in (a, b))
-        low, high = metrics.paired_bootstrap_interval(metrics.accuracy, first, second, labels)
-        before, after = (metrics.accuracy(predictions, labels) for predictions in (first, second))
-        test = metrics.mcnemar(first, second, labels)
-        names.append(f"{plots.label(a.info['model'])} → {plots.label(b.info['model'])}")
-        rows.append(
-            {
-                "accuracy a": before,
-                "accuracy b": after,
-                "difference": after - before,
-                "low": low,
-                "high": high,
-                "only a right": test["only_a"],
-                "only b right": test["only_b"],
-                "p (McNemar)": test["p_value"],
-            }
-        )
-    frame = pd.DataFrame(rows, index=pd.Index(names, name="a → b"))
-    return frame.assign(**{"p (Holm)": metrics.holm(frame["p (McNemar)"])})
-
-
 def _benchmark() -> dict[tuple[str, str], float]:
     """What the benchmark measured of ours, by measure and model; empty where it was not run."""
     path = config.FIGURES / "bench.csv"

@@ -37,31 +37,6 @@ def accuracy(predictions, labels):
     return float(np.mean(predictions == labels))
 
 
-def test_interaction_is_the_difference_of_differences():
-    generator = np.random.default_rng(0)
-    labels = generator.integers(4, size=400)
-    noisy = [np.where(generator.random(400) < p, labels, 3 - labels) for p in (0.5, 0.6, 0.4, 0.9)]
-    weak, strong, weaker, stronger = noisy
-    score = [accuracy(predictions, labels) for predictions in noisy]
-    value, low, high = metrics.interaction(accuracy, (weak, strong), (weaker, stronger), labels)
-    assert value == pytest.approx((score[3] - score[2]) - (score[1] - score[0]))
-    assert low < value < high
-    assert low > 0
-    same = metrics.interaction(accuracy, (weak, strong), (weak, strong), labels)
-    assert same == (0, 0, 0)
-    small = [
-        (a.astype(np.uint8), b.astype(np.uint8)) for a, b in ((weak, strong), (weaker, stronger))
-    ]
-    assert metrics.interaction(accuracy, *small, labels) == (value, low, high)
-
-
-def test_interaction_of_many_classes_in_small_integers():
-    labels = np.arange(100, dtype=np.uint8)
-    none, all_right = np.roll(labels, 1), labels
-    value, *_ = metrics.interaction(accuracy, (none, none), (none, all_right), labels)
-    assert value == 1
-
-
 def test_temperature_undoes_a_scale():
     logits, labels = random_logits(images=2000)
     own = metrics.temperature(logits, labels)
@@ -298,70 +273,6 @@ def test_wilson_interval_narrows_with_less_confidence():
     assert metrics.wilson_interval(1, 2, confidence) == pytest.approx((0.5 - half, 0.5 + half))
 
 
-@pytest.mark.parametrize("confidence", [0.8, 0.95])
-def test_bootstrap_of_accuracy_is_binomial(confidence):
-    labels = np.zeros(400, dtype=int)
-    predictions = (np.arange(400) >= 320).astype(int)
-    interval = metrics.bootstrap_interval(accuracy, predictions, labels, 2000, confidence)
-    tails = [(1 - confidence) / 2, (1 + confidence) / 2]
-    assert interval == pytest.approx(stats.binom.ppf(tails, 400, 0.8) / 400, abs=0.005)
-
-
-def test_bootstrap_keeps_predictions_with_their_labels():
-    labels = np.arange(100) % 10
-    assert metrics.bootstrap_interval(metrics.macro_f1, labels, labels, 50) == (1, 1)
-
-
-def test_bootstrap_follows_its_seed():
-    logits, labels = random_logits()
-    predictions = logits.argmax(axis=1)
-    first, again, other = (
-        metrics.bootstrap_interval(metrics.macro_f1, predictions, labels, 100, seed=seed)
-        for seed in (0, 0, 1)
-    )
-    assert first == again != other
-    assert first[0] < metrics.macro_f1(predictions, labels) < first[1]
-
-
-def test_paired_bootstrap_resamples_both_alike():
-    labels = np.zeros(400, dtype=int)
-    a = (np.arange(400) >= 320).astype(int)
-    b = (np.arange(400) >= 340).astype(int)  # right where a is, and on 20 images more
-    interval = metrics.paired_bootstrap_interval(accuracy, a, b, labels, 2000)
-    # The difference is the share of those 20; unpaired, the interval would be twice as wide.
-    assert interval == pytest.approx(stats.binom.ppf([0.025, 0.975], 400, 0.05) / 400, abs=0.004)
-    assert metrics.paired_bootstrap_interval(accuracy, a, a, labels, 50) == (0, 0)
-
-
-@pytest.mark.filterwarnings("error")
-def test_bootstrap_refuses_a_statistic_that_some_resamples_leave_undefined():
-    def recall_of_class_1(predictions, labels):
-        right = (predictions == labels)[labels == 1]
-        return right.mean() if right.size else float("nan")
-
-    labels = np.array([0, 0, 0, 1])
-    with pytest.raises(ValueError, match="pass more images"):
-        metrics.bootstrap_interval(recall_of_class_1, labels, labels, 100)
-
-
-@pytest.mark.parametrize(
-    ("only_a", "only_b", "p_value"),
-    [
-        (0, 0, 1),
-        (1, 5, 2 * (1 + 6) / 2**6),
-        (5, 1, 2 * (1 + 6) / 2**6),
-        (2, 2, 1),
-        (0, 4, 2 / 2**4),
-    ],
-)
-def test_mcnemar_by_hand(only_a, only_b, p_value):
-    # 3 images that both classify right and 2 that neither does carry no evidence.
-    a = np.repeat([0, 1, 0, 1], [only_a, only_b, 3, 2])
-    b = np.repeat([1, 0, 0, 2], [only_a, only_b, 3, 2])
-    result = metrics.mcnemar(a, b, np.zeros_like(a))
-    assert result == {"only_a": only_a, "only_b": only_b, "p_value": pytest.approx(p_value)}
-
-
 @pytest.mark.parametrize(
     ("p_values", "adjusted"),
     [
@@ -390,36 +301,6 @@ def test_holm_is_the_closed_bonferroni_test(seed):
         for test in range(6)
     ]
     np.testing.assert_allclose(metrics.holm(p_values), expected)
-
-
-@pytest.mark.parametrize(
-    ("differences", "p_value"),
-    [
-        ([0.3], 1),
-        ([0.1, 0.2, 0.3], 0.25),
-        ([-0.1, -0.2, -0.3], 0.25),
-        ([0.01, 0.02, 0.01, 0.03, 0.02], 2 / 2**5),
-        ([0.0, 0.0, 0.0], 1),
-        # In tenths, the first sign kept: 11, 1, 5, -5, 7, -3, 1, -9; five are at least 5 from 0.
-        ([0.1, 0.2, -0.3, 0.5], 5 / 8),
-        ([0.1, 0.2, -0.3], 1),
-    ],
-)
-def test_sign_flip_by_hand(differences, p_value):
-    assert metrics.sign_flip_test(differences) == p_value
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_sign_flip_agrees_with_scipy(seed):
-    differences = np.random.default_rng(seed).normal(0.5, 1, size=8)
-    reference = stats.permutation_test(
-        (differences,), np.mean, permutation_type="samples", n_resamples=2**8
-    )
-    assert metrics.sign_flip_test(differences) == pytest.approx(reference.pvalue)
-
-
-def test_sign_flip_takes_twenty_seeds():
-    assert metrics.sign_flip_test(np.arange(1, 21)) == 2 / 2**20
 
 
 LOGITS = np.log(PROBABILITIES)
@@ -466,36 +347,10 @@ INFINITE = np.where(np.arange(4)[:, None] == 2, np.inf, LOGITS)
         (lambda: metrics.wilson_interval(-1, 4), "correct <= total"),
         (lambda: metrics.wilson_interval(0, 0), "at least one image"),
         (lambda: metrics.wilson_interval(1, 2, 95), "confidence is 95: pass a share"),
-        (
-            lambda: metrics.bootstrap_interval(accuracy, PREDICTIONS, LABELS, confidence=95),
-            "confidence is 95: pass a share",
-        ),
-        (
-            lambda: metrics.bootstrap_interval(accuracy, PREDICTIONS, LABELS, resamples=0),
-            "resamples is 0: pass 1 or more",
-        ),
-        (lambda: metrics.bootstrap_interval(accuracy, PREDICTIONS[:2], LABELS), "same images"),
-        (
-            lambda: metrics.paired_bootstrap_interval(accuracy, LABELS, PREDICTIONS[:2], LABELS),
-            "'predictions_b': 2.*same images",
-        ),
-        (lambda: metrics.mcnemar(PREDICTIONS[:2], LABELS, LABELS), "same images"),
         (lambda: metrics.holm([0.1, np.nan]), "without NaN"),
         (lambda: metrics.holm([0.1, -0.1]), r"numbers in \[0, 1\]"),
         (lambda: metrics.holm([0.1, 1.1]), r"numbers in \[0, 1\]"),
         (lambda: metrics.holm([[0.1]]), "pass one row"),
-        (lambda: metrics.sign_flip_test([]), "1 to 20 of them"),
-        (
-            lambda: metrics.interaction(accuracy, ([0, 1], [0, -1]), ([0, 1], [0, 1]), [0, 1]),
-            "first_b go from -1 to 0: number the classes from 0",
-        ),
-        (
-            lambda: metrics.interaction(accuracy, ([0, 1], [0, 1]), ([0], [0, 1]), [0, 1]),
-            "lengths differ",
-        ),
-        (lambda: metrics.sign_flip_test(np.ones(21)), "1 to 20 of them"),
-        (lambda: metrics.sign_flip_test([[0.1, 0.2]]), "one difference a seed"),
-        (lambda: metrics.sign_flip_test([0.1, np.nan]), "leave out seeds without a score"),
     ],
 )
 def test_bad_input_names_the_fix(call, message):

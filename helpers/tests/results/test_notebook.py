@@ -4,18 +4,9 @@ from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pytest
 
 from helpers import data
 from helpers.results import notebook
-
-
-@pytest.mark.parametrize(
-    ("p_value", "text"),
-    [(0.0004, "p < 0.001"), (0.001, "p = 0.001"), (0.0456, "p = 0.046"), (1.0, "p = 1.000")],
-)
-def test_p_text(p_value, text):
-    assert notebook.p_text(p_value) == text
 
 
 def test_source_is_what_runs():
@@ -53,21 +44,9 @@ def test_hardest_errors_shows_the_most_confident_first():
     plt.close("all")
 
 
-def test_most_confused_names_the_largest_shares_of_a_row():
-    confusion = np.array([[80, 20, 0], [3, 5, 2], [1, 0, 9]])
-    text = notebook.most_confused(confusion, ("cat", "dog", "ship"), count=3)
-    assert text == "dog → cat 30.0 %, cat → dog 20.0 %, dog → ship 20.0 %"
-
-
 @dataclass
 class Scored:
     """As much of a run as its mean confidence needs."""
 
     test_logits: np.ndarray
     info: dict
-
-
-def test_sureness_is_mean_confidence_minus_accuracy():
-    logits = np.log([[0.75, 0.25], [0.35, 0.65]])
-    chosen = [Scored(logits, {"model": "vit", "test": {"accuracy": a}}) for a in (0.5, 1.0)]
-    assert notebook.sureness(chosen) == "ViT +20.0 points (too sure), ViT -30.0 points (too modest)"

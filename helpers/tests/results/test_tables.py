@@ -1,6 +1,6 @@
 """Tables say what the recorded runs say, and the README says what the tables say."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -56,49 +56,6 @@ def test_class_counts_of_cifar100():
     counts = tables.class_counts("cifar100", seed=3)
     assert counts.loc["worm"].to_dict() == {"train": 450, "validation": 50, "test": 100}
     assert len(counts) == 100
-
-
-@dataclass
-class Predicted:
-    """As much of a run as a comparison needs: logits that give these predictions."""
-
-    model: str
-    predictions: list[int]
-
-    @property
-    def info(self):
-        return {"model": self.model}
-
-    @property
-    def test_logits(self):
-        return np.eye(2)[self.predictions]
-
-
-def test_paired_counts_the_images_that_only_one_gets_right():
-    labels = np.zeros(40, int)
-    # 20 images both get right, then 4 only the parent, 16 only the hybrid.
-    parent = Predicted("cnn_baseline", [0] * 20 + [0] * 4 + [1] * 16)
-    hybrid = Predicted("hybrid_token", [0] * 20 + [1] * 4 + [0] * 16)
-    frame = tables.paired([(parent, hybrid), (parent, parent)], labels)
-    assert list(frame.index) == ["CNN baseline → CNN-token hybrid", "CNN baseline → CNN baseline"]
-    first, second = frame.iloc[0], frame.iloc[1]
-    assert (first["accuracy a"], first["accuracy b"]) == (0.6, 0.9)
-    assert first["difference"] == pytest.approx(0.3)
-    assert first["low"] < 0.3 < first["high"]
-    assert (first["only a right"], first["only b right"]) == (4, 16)
-    # Twice the chance of at most 4 heads in 20 tosses: (1 + 20 + 190 + 1140 + 4845) / 2^20.
-    assert first["p (McNemar)"] == pytest.approx(2 * 6196 / 2**20)
-    assert first["p (Holm)"] == pytest.approx(2 * first["p (McNemar)"])
-    assert second[["difference", "low", "high", "p (Holm)"]].tolist() == [0, 0, 0, 1]
-
-
-def test_paired_keeps_two_pairs_of_the_same_models():
-    labels = np.zeros(10, int)
-    weak, strong = Predicted("vit", [0] * 2 + [1] * 8), Predicted("cct", [0] * 10)
-    frame = tables.paired([(weak, strong), (weak, Predicted("cct", [0] * 5 + [1] * 5))], labels)
-    assert list(frame.index) == ["ViT → CCT-2/3x2"] * 2
-    assert frame["difference"].tolist() == pytest.approx([0.8, 0.3])
-    assert frame["p (Holm)"].iloc[0] == pytest.approx(2 * frame["p (McNemar)"].iloc[0])
 
 
 def recorded_run(recipe, seed, test, views=None, minutes=(1.0, 3.0)):
