@@ -64,13 +64,6 @@ def draw(seed: int) -> list[dict]:
     return [dict(zip(columns, point, strict=True)) for point in zip(*columns.values(), strict=True)]
 
 
-def dependence(points: list[dict]) -> float:
-    """The greatest correlation of two settings: ranges in the logarithm, choices by place."""
-    columns = [[np.log(point[key]) for point in points] for key in RANGES]
-    columns += [[choices.index(point[key]) for point in points] for key, choices in CHOICES.items()]
-    return float(np.abs(np.corrcoef(columns) - np.eye(len(columns))).max())
-
-
 @cache
 def draws() -> dict[str, dict]:
     """The drawn points, values of `RANGES` and `CHOICES`, by the names of their candidates."""
