@@ -1,4 +1,6 @@
-"""The README's table, written from the recorded runs; its other numbers are `prose`."""
+"""The README's table, from the recorded runs, and its badges; its other numbers are `prose`."""
+
+from urllib.parse import quote
 
 import pandas as pd
 
@@ -8,6 +10,10 @@ from helpers.results import plots, tables
 
 README = config.ROOT / "README.md"
 BEGIN, END = "<!-- table: python -m helpers prose -->", "<!-- end of table -->"
+BADGES, END_BADGES = "<!-- badges: python -m helpers prose -->", "<!-- end of badges -->"
+
+# OWNER/NAME on GitHub, once there is one: badges and links to run the notebooks then appear.
+REPOSITORY = ""
 
 # One recipe for five families, the same 30 epochs; and what the fast recipe makes of a CNN.
 SHOWN = (
@@ -21,7 +27,7 @@ SHOWN = (
 
 
 def update() -> bool:
-    """Write the table between the README's markers; True if that changed it.
+    """Write table and badges between the README's markers; True if that changed it.
 
     Raises:
         ValueError: the README lacks the markers.
@@ -33,11 +39,45 @@ def update() -> bool:
 
 
 def with_results(text: str) -> str:
-    """A text with what stands between the markers replaced by what the recorded runs say."""
-    if BEGIN not in text or END not in text:
-        raise ValueError(f"README.md needs the lines {BEGIN!r} and {END!r} around its table")
-    before, rest = text.split(BEGIN)
-    return f"{before}{BEGIN}\n\n{tables.markdown(results())}\n{END}{rest.split(END)[1]}"
+    """A text with what stands between its markers replaced by what the recorded runs say.
+
+    Raises:
+        ValueError: it lacks some of the markers.
+    """
+    text = _between(text, BADGES, END_BADGES, badges(REPOSITORY))
+    return _between(text, BEGIN, END, tables.markdown(results()))
+
+
+def badges(repository: str) -> str:
+    """Markdown: whether the tests pass, and the notebooks on Colab and Binder; "" without a name.
+
+    Args:
+        repository: OWNER/NAME on GitHub.
+    """
+    if not repository:
+        return ""
+    workflow = f"https://github.com/{repository}/actions/workflows/test.yml"
+    notebook = "notebooks/07_comparison.ipynb"
+    links = {
+        "tests": (f"{workflow}/badge.svg", workflow),
+        "open in Colab": (
+            "https://colab.research.google.com/assets/colab-badge.svg",
+            f"https://colab.research.google.com/github/{repository}/blob/main/{notebook}",
+        ),
+        "launch Binder": (
+            "https://mybinder.org/badge_logo.svg",
+            f"https://mybinder.org/v2/gh/{repository}/main?labpath={quote(notebook, safe='')}",
+        ),
+    }
+    return "\n".join(f"[![{text}]({image})]({link})" for text, (image, link) in links.items())
+
+
+def _between(text, begin, end, content):
+    if begin not in text or end not in text:
+        raise ValueError(f"README.md needs the lines {begin!r} and {end!r}")
+    before, rest = text.split(begin)
+    content = f"\n{content.strip()}\n" if content else ""
+    return f"{before}{begin}\n{content}\n{end}{rest.split(end)[1]}"
 
 
 def results() -> pd.DataFrame:
