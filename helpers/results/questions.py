@@ -83,6 +83,7 @@ class Question:
     name: str
     words: str
     tests: tuple[Test, ...]
+    setting: str = "all images"  # of its tests, as a figure has it
 
 
 _WEIGHTS = {
@@ -180,6 +181,7 @@ QUESTIONS = (
                 ("ViT", "token hybrid"),
             ),
         ),
+        setting="a twentieth of the images",
     ),
     Question(
         "hybrid_imbalanced",
@@ -196,6 +198,7 @@ QUESTIONS = (
                 looked_at=SIX,
             ),
         ),
+        setting="imbalanced images, macro F1",
     ),
     Question(
         "class_weights",
@@ -205,6 +208,7 @@ QUESTIONS = (
             Test("minority recall", score="minority_recall", **_WEIGHTS),
             Test("macro F1", score="macro_f1", **_WEIGHTS),
         ),
+        setting="imbalanced images",
     ),
     Question(
         "recipe_or_architecture",
@@ -246,9 +250,10 @@ def differences(root: Path | None = None) -> pd.DataFrame:
 def answer(root: Path | None = None) -> pd.DataFrame:
     """A row a test of `QUESTIONS`: what the recorded runs say.
 
-    Columns: `question`, `test`, `sides` ("ViT → ResNet-20"), `score`, `matters`; `planned` and
-    `recorded`, numbers of seeds; over the recorded ones of the planned, in points, the means
-    `first` and `second`, their `difference` with its paired 95 % interval `low` to `high`, and
+    Columns: `question`, its `setting`, `test`, `sides` ("ViT → ResNet-20"), `score`, `matters`;
+    `planned` and `recorded`, numbers of seeds; over the recorded ones of the planned, in points,
+    the means `first` and `second`, their `difference` with its paired 95 % interval `low` to
+    `high`, and
     `effect`, the difference over the standard deviation of seeds pooled over all recorded models
     of the arms' recipes on their data; once all planned seeds are recorded, `p` of the paired t,
     `p (Holm)`, adjusted over all tests, and `p (less)`, that of the difference reaching what
@@ -261,7 +266,9 @@ def answer(root: Path | None = None) -> pd.DataFrame:
     for question in QUESTIONS:
         for test in question.tests:
             own = every[(every["question"] == question.name) & (every["test"] == test.name)]
-            rows.append({"question": question.name, **_row(test, own, found)})
+            rows.append(
+                {"question": question.name, "setting": question.setting} | _row(test, own, found)
+            )
     frame = pd.DataFrame(rows)
     for column, adjusted in (("p", "p (Holm)"), ("p (less)", "p (less)")):
         # A test without a verdict yet takes its place among the tests all the same.

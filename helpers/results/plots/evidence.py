@@ -6,7 +6,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from helpers.results.plots.layout import (
     add_legend,
@@ -19,7 +19,6 @@ from helpers.results.plots.layout import (
 from helpers.results.plots.style import GREY, INK, PALE, PALETTE, WIDTH, look_of
 
 _DECIDED = PALETTE[0]
-_TICKS = (-50, -20, -10, -5, -2, -1, 0, 1, 2, 5, 10, 20, 50)
 
 
 def questions(answers: pd.DataFrame, differences: pd.DataFrame) -> Figure:
@@ -27,13 +26,12 @@ def questions(answers: pd.DataFrame, differences: pd.DataFrame) -> Figure:
 
     The frames are those of the module `questions`, its `answer` and its `differences`. A seed is a
     dot below its row's mean, hollow where its difference had been seen when the question was
-    written; a grey band is what does not matter, and the verdict stands beside. Points, from the
-    first arm to the second, stand on an axis that is linear about 0 and logarithmic further out.
+    written; a grey band is what does not matter, and the verdict stands beside. Differences are in
+    points, the second arm minus the first.
     """
-    check_columns(answers, ["question", "test", "sides", "matters", "difference", "verdict"])
+    check_columns(answers, ["question", "setting", "test", "sides", "matters", "verdict"])
     check_columns(differences, ["question", "test", "difference", "planned", "fresh"])
     figure, axes = new_figure(height=1.3 + 0.48 * len(answers))
-    axes.set_xscale("asinh", linear_width=1)
     axes.axvline(0, color=GREY, lw=1, zorder=1)
     named = []
     for line, row in enumerate(answers.to_dict("records")):
@@ -50,16 +48,18 @@ def questions(answers: pd.DataFrame, differences: pd.DataFrame) -> Figure:
             place = (seed["difference"], line + 0.2)
             axes.plot(*place, "o", ms=4.5, mec=colour, mfc=fill, mew=1)
         beside = {"xycoords": ("axes fraction", "data"), "va": "center", "fontsize": 8}
-        verdict = wrapped(row["verdict"].removeprefix("answered: "), 20)
-        axes.annotate(verdict, (1.02, line), color=INK if answered else GREY, **beside)
-        question = row["question"].replace("_", " ")
-        named.append(f"{row['sides']}\n{question}: {row['test']}")
+        verdict = row["verdict"].removeprefix("answered: ")
+        if answered:
+            verdict = f"{row['difference']:+.1f}: {verdict}"
+        axes.annotate(wrapped(verdict, 26), (1.02, line), color=INK if answered else GREY, **beside)
+        first, second = row["sides"].split(" → ")
+        parts = row["test"].split(", ")  # whom it is against, the arms say
+        told = [row["setting"], *(part for part in parts if not part.startswith("against"))]
+        named.append(f"{second} minus {first}\n{', '.join(told)}")
     axes.set_yticks(range(len(answers)), named, fontsize=8)
-    reach = max(2.5, 1.25 * answers[["low", "high", "difference"]].abs().max().max())
-    left = min(-2.5, 1.25 * differences["difference"].min(), 1.25 * answers["low"].min())
+    reach = max(2.5, 1.1 * answers[["low", "high", "difference"]].abs().max().max())
+    left = min(-2.5, 1.1 * differences["difference"].min(), 1.1 * answers["low"].min())
     axes.set(xlabel="Difference (points)", xlim=(left, reach), ylim=(len(answers) - 0.4, -0.6))
-    axes.xaxis.set_major_locator(FixedLocator([tick for tick in _TICKS if left <= tick <= reach]))
-    axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:+.0f}" if value else "0")
     )

@@ -108,6 +108,7 @@ def answers() -> pd.DataFrame:
     return pd.DataFrame(
         {
             "question": ["cnn_or_vit", "cnn_or_vit", "hybrid_few"],
+            "setting": ["all images", "all images", "few images"],
             "test": ["equal epochs", "equal compute", "against the CNN"],
             "sides": ["ViT → ResNet-20", "ViT → ResNet-20", "CNN baseline → token hybrid"],
             "matters": [1.0, 1.0, 2.0],
@@ -589,11 +590,12 @@ def test_questions_show_planned_seeds_and_verdicts_row_by_row():
     assert hollow == [False, True, False, False]
     assert [round(float(dot.get_ydata()[0])) for dot in dots] == [0, 0, 1, 1]
     assert [" ".join(text.split()) for text in texts(axes)] == [
-        "ResNet-20 ahead",
+        "+19.0: ResNet-20 ahead",
         "not all recorded (2 of 3 seeds)",
         "not all recorded (0 of 3 seeds)",
     ]
-    assert tick_texts(axes.yaxis)[2] == "CNN baseline → token hybrid\nhybrid few: against the CNN"
+    assert tick_texts(axes.yaxis)[2] == "token hybrid minus CNN baseline\nfew images"
+    assert tick_texts(axes.yaxis)[0] == "ResNet-20 minus ViT\nall images, equal epochs"
     low, high = axes.get_xlim()
     assert low < -3
     assert high > 19.7
