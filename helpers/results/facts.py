@@ -25,6 +25,11 @@ def score(name: str, key: str, seed: int | None = None, part: str = "test") -> f
     return float(np.mean([100 * run.info[part][key] for run in _runs(name, seed)]))
 
 
+def lowest(pattern: str, key: str) -> float:
+    """The lowest of a score in percent, over all runs whose experiment's name fits a pattern."""
+    return min(100 * run.info["test"][key] for run in runs.recorded(pattern))
+
+
 def sd(name: str, key: str = "accuracy", part: str = "test") -> float:
     """Standard deviation of a score over seeds, in points."""
     return float(np.std([100 * run.info[part][key] for run in _runs(name)], ddof=1))
@@ -171,6 +176,7 @@ NAMES = {
         cell,
         confidence,
         epochs,
+        lowest,
         macs,
         minutes,
         parameters,

@@ -308,6 +308,27 @@ def table(root: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("question")
 
 
+def paired(first: str, second: str, score: str = "accuracy", root: Path | None = None) -> dict:
+    """Two experiments' scores over the seeds that both have: exploration, not a listed test.
+
+    Returns:
+        `seeds`, their number; in points the means `first` and `second`, and the `difference`,
+        with its paired 95 % interval `low` to `high`, NaN of one seed; `by seed`, each one's
+        difference as text.
+    """
+    found = by_name(root)
+    seeds = sorted(found[first].keys() & found[second].keys())
+    old, new = (
+        np.array([scored(found[name][seed], score) for seed in seeds]) for name in (first, second)
+    )
+    low = high = float("nan")
+    if len(seeds) > 1:
+        _, low, high, _ = statistics.paired_t(new - old)
+    means = {"first": old.mean(), "second": new.mean(), "difference": (new - old).mean()}
+    by_seed = " ".join(f"{value:+.1f}" for value in new - old)
+    return {"seeds": len(seeds), **means, "low": low, "high": high, "by seed": by_seed}
+
+
 def by_name(root: Path | None = None) -> dict[str, dict[int, runs.Run]]:
     """All recorded runs, by their experiment's name and then their seed."""
     found = {}

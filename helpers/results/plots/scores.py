@@ -212,7 +212,8 @@ def accuracy_against(
 
     Column `model` gives colour, marker and, unless there is a column `name`, the text; a text that
     several rows share stands at the first of them.
-    `low` and `high` name columns with the ends of intervals around `y`. With `front`, a line steps
+    `low` and `high` name columns with the ends of intervals around `y`; where a column `seeds` is
+    1, the marker is hollow. With `front`, a line steps
     along the Pareto front: the rows that none beats at the same `x` or less.
     """
     if (low is None) != (high is None):
@@ -233,7 +234,9 @@ def accuracy_against(
     for _, row in frame.iterrows():
         style = {"color": colour(row["model"]), "lw": 1.4}
         axes.plot([row[x], row[x]], [row[low], row[high]], **style, solid_capstyle="butt")
-        axes.plot(row[x], row[y], marker(row["model"]), **style, ms=7.5, mec="white")
+        hollow = row.get("seeds") == 1
+        fill = {"mfc": "white", "mew": 1.4} if hollow else {"mec": "white"}
+        axes.plot(row[x], row[y], marker(row["model"]), **style, **fill, ms=7.5)
     axes.set(xlabel=AXIS_LABELS.get(x, x), ylabel=AXIS_LABELS.get(y, y))
     axes.margins(0.09, 0.12)
     axes.grid(visible=True)

@@ -161,3 +161,16 @@ def test_minority_recall_is_the_mean_over_cat_deer_and_dog():
     assert questions.scored(SimpleNamespace(test_logits=logits), "minority_recall") == (
         pytest.approx(200 / 3)
     )
+
+
+def test_exploration_pairs_the_seeds_that_both_have(record):
+    first, second = "cifar10/vit/short", "cifar10/resnet20/short"
+    record([*arms((0.6, 0.7), (0.8, 0.8)), run(first, 5, 0.1)])
+    found = questions.paired(first, second)
+    assert found["seeds"] == 2
+    assert found["first"] == pytest.approx(65)
+    assert found["difference"] == pytest.approx(15)
+    assert found["low"] < 15 < found["high"]
+    assert found["by seed"] == "+20.0 +10.0"
+    record(arms((0.6,), (0.8,)))
+    assert np.isnan(questions.paired(first, second)["low"])

@@ -49,6 +49,24 @@ def test_numbered_trials_are_other_searches(recorded):
     assert len(searching.accuracies("vit", recorded)) == 4
 
 
+def test_progress_counts_trials_and_names_the_best_draw(recorded):
+    table = searching.progress(["vit", "cct", "resnet20"], recorded)
+    assert table.loc["vit"].tolist() == ["3 of 9", "1 of 4", "0 of 2", "draw2", 0.5, 4e-15]
+    assert table.loc["cct", "best of 6 epochs so far"] == "draw3"
+    assert table.loc["resnet20", "6 epochs"] == "0 of 9"
+    assert table.loc["in all", "PFLOP spent"] == pytest.approx(5e-15)
+
+
+def test_first_search_stands_beside_the_untuned_recipe():
+    table = searching.first_search(["vit", "cct"])
+    assert list(table.index) == ["vit", "cct"]
+    gains = table["searched_6, validation accuracy"] - table["short, validation accuracy"]
+    assert table["gain on validation"].tolist() == gains.tolist()
+    mine = [trial for trial in runs.trials() if trial["model"] == "vit"]
+    best = max(mine, key=lambda trial: max(row["val_accuracy"] for row in trial["history"]))
+    assert table.loc["vit", "draw"] == best["trial"]
+
+
 def test_study_has_each_trial_of_a_rung_once(recorded):
     pytest.importorskip("optuna")
     kept = []
