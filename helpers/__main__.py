@@ -63,8 +63,14 @@ def _parser():
     command.add_argument(
         "--jobs",
         type=int,
-        default=provenance.cores(),
-        help="runs side by side (default: a core each)",
+        help="runs side by side (default: a core each, or one over several devices)",
+    )
+    command.add_argument(
+        "--devices",
+        type=int,
+        default=1,
+        metavar="N",
+        help="GPUs that share each batch of a run (default: 1)",
     )
     command.set_defaults(run=train)
 
@@ -197,10 +203,16 @@ def train(options) -> int:
     def one(experiment, seed):
         from helpers import training  # loads the backend, which takes seconds
 
-        _report(training.train(experiment, seed))
+        _report(training.train(experiment, seed, over=options.devices))
 
-    commands = [["train", experiment.name, "--seeds", str(seed)] for experiment, seed in todo]
-    return max(status, _all_of(one, todo, commands, options.jobs))
+    several = [] if options.devices == 1 else ["--devices", str(options.devices)]
+    commands = [
+        ["train", experiment.name, *several, "--seeds", str(seed)] for experiment, seed in todo
+    ]
+    jobs = options.jobs
+    if jobs is None:
+        jobs = 1 if several else provenance.cores()
+    return max(status, _all_of(one, todo, commands, jobs))
 
 
 def search(options) -> int:

@@ -20,16 +20,17 @@ OTHERS = 0.1  # of the cores' time: what a machine that is left alone computes f
 CONTAINER_LIMIT = Path("/sys/fs/cgroup/cpu.max")  # "200000 100000" where two cores are allowed
 
 
-def record(arithmetic: str | None = None) -> dict:
+def record(arithmetic: str | None = None, devices: int = 1) -> dict:
     """What a record says of its making.
 
-    `backend`, `versions`, `hardware`, `code_version`, `code_sha256`, `onednn`, `arithmetic` and
-    `alone`, which is not known yet.  To be asked when training starts: files may change while it
-    goes on.
+    `backend`, `versions`, `hardware`, `code_version`, `code_sha256`, `onednn`, `arithmetic`,
+    `alone`, which is not known yet, and `devices` where they are several.  To be asked when
+    training starts: files may change while it goes on.
 
     Args:
         arithmetic: that products are computed in: `float32`, `tensorfloat32` or `bfloat16`; None
             where it is not known.
+        devices: that each batch is divided over.
     """
     from helpers.backend import keras
 
@@ -42,7 +43,7 @@ def record(arithmetic: str | None = None) -> dict:
         "onednn": onednn(),
         "arithmetic": arithmetic,
         "alone": None,
-    }
+    } | ({"devices": devices} if devices > 1 else {})
 
 
 def joined(records: Sequence[dict]) -> dict:
@@ -61,9 +62,11 @@ def joined(records: Sequence[dict]) -> dict:
         return values[0] if len(different) == 1 else ", then ".join(map(str, different))
 
     alone = [record.get("alone") for record in records]
-    return join(list(records)) | {
-        "alone": False if False in alone else None if None in alone else True
-    }
+    joined = join(list(records))
+    joined["alone"] = False if False in alone else None if None in alone else True
+    if set(devices := [record.get("devices", 1) for record in records]) != {1}:
+        joined["devices"] = join(devices)
+    return joined
 
 
 def differences(before: dict, after: dict) -> list[str]:
@@ -78,6 +81,7 @@ def differences(before: dict, after: dict) -> list[str]:
         "package versions": (before["versions"], after["versions"]),
         "TF_ENABLE_ONEDNN_OPTS": (before.get("onednn", after["onednn"]), after["onednn"]),
         "arithmetic": (before.get("arithmetic", after["arithmetic"]), after["arithmetic"]),
+        "devices": (before.get("devices", 1), after.get("devices", 1)),
     }
     return [name for name, (one, other) in compared.items() if one != other]
 

@@ -174,6 +174,8 @@ def test_an_export_that_fails_leaves_nothing_behind(study, tmp_path, capsys, mon
         (["list", "nothing/*"], "no experiment fits 'nothing/*'"),
         (["train", "nothing"], "no experiment fits 'nothing'"),
         (["train", NAME, "--jobs", "0"], "--jobs is 0"),
+        (["train", NAME, "--seeds", "1", "--devices", "0"], "--devices is 0"),
+        (["train", NAME, "--seeds", "1", "--devices", "99"], "--devices is 99, but"),
         (["search", "resnet99"], "no search for resnet99: choose from cnn_baseline"),
         (["search", "--jobs", "0"], "--jobs is 0"),
         (["evaluate", "cifar10/vit/shrt"], "no experiment fits 'cifar10/vit/shrt'"),
@@ -231,6 +233,22 @@ def test_jobs_run_side_by_side_and_relay_their_lines(children, capsys):
     assert sorted(lines) == ["done"] * 3 + [f"run {seed} epoch 1" for seed in range(3)]
     commands = sorted(command[2:] for command, _ in started)
     assert commands == [["-m", "helpers", "train", NAME, "--seeds", str(k)] for k in range(3)]
+
+
+def test_jobs_are_told_of_devices(children):
+    started = children("")
+    assert main("train", NAME, "--seeds", 0, 1, "--jobs", 2, "--devices", 4) == 0
+    commands = sorted(command[4:] for command, _ in started)
+    assert commands == [
+        ["train", NAME, "--devices", "4", "--seeds", str(seed)] for seed in range(2)
+    ]
+
+
+def test_runs_over_several_devices_go_on_one_by_one(children, capsys):
+    started = children("")
+    assert main("train", NAME, "--seeds", 0, 1, "--devices", 99) == 1
+    assert started == []
+    assert capsys.readouterr().err.count("--devices is 99, but") == 2
 
 
 def test_search_runs_the_trials_that_are_missing(children, monkeypatch, tmp_path):

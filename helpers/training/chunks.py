@@ -3,7 +3,8 @@
 A step of a small model takes such a device a fraction of the time that Python takes to ask for
 it.  Here `jax.lax.scan` goes through the trainer's own `train_step`, and threads prepare batches
 ahead.  Order, augmentation, dropout and averages are those of step by step: weights differ by
-rounding.  On a CPU XLA runs convolutions inside such a loop 16 times slower.
+rounding; several devices share each batch.  On a CPU XLA runs convolutions inside such a loop 16
+times slower.
 """
 
 from collections import deque
@@ -15,6 +16,7 @@ import numpy as np
 
 from helpers.backend import keras, on_gpu
 from helpers.records import provenance
+from helpers.training import devices
 from helpers.training.optimizers import Lookahead
 
 MOST_STEPS, MOST_IMAGES = 100, 25_000  # in a call
@@ -67,13 +69,14 @@ def fit(model, settings, batches, validation, callbacks, initial_epoch=0):
     train, validate, results = _functions(model, settings, batches)
     inputs = _Inputs(model, settings, len(batches))
     calls = _calls(len(batches.index), batches.batch_size)
+    place = _placement()  # threads do not know over how many devices
     validated = [
-        jax.device_put([_stacked(values, *call) for values in validation])
-        for call in _validation_calls(len(validation[0]))
+        place([_stacked(values, *call) for values in validation])
+        for call in _validation_calls(len(validation[0]), devices.number())
     ]
     model.stop_training = False
     callbacks.on_train_begin()
-    jobs = ((at, *call) for at in _epochs(batches, initial_epoch, epochs) for call in calls)
+    jobs = ((place, at, *call) for at in _epochs(batches, initial_epoch, epochs) for call in calls)
     threads = min(MOST_THREADS, provenance.threads())
     with closing(_ahead(_prepared, jobs, threads)) as prepared:
         for epoch in range(initial_epoch, epochs):
@@ -258,10 +261,10 @@ def _calls(images, batch_size):
     return calls + ([(whole, 1)] if over else [])
 
 
-def _validation_calls(images):
-    """(first image, batches, images a batch) of each call."""
-    size = min(images, MOST_VALIDATED)
-    size = next((n for n in range(size, size // 2, -1) if images % n == 0), size)
+def _validation_calls(images, parts=1):
+    """(first image, batches, images a batch) of each call; `parts` divide every batch."""
+    size = min(images, MOST_VALIDATED) // parts * parts
+    size = next((n for n in range(size, size // 2, -parts) if images % n == 0), size)
     whole, over = divmod(images, size)
     return [(0, whole, size)] + ([(whole * size, 1, over)] if over else [])
 
@@ -277,13 +280,23 @@ def _epochs(batches, first, last):
         yield of_epoch
 
 
-def _prepared(job):
-    """Batches on the device, each part stacked: (steps, images a step, ...)."""
+def _placement():
+    """A function that puts arrays (steps, images a step, ...) on this context's devices."""
     import jax
 
-    batches, first, count = job
+    distribution = keras.distribution.distribution()
+    if distribution is None:
+        return jax.device_put
+    axes = None, distribution.batch_dim_name
+    layout = keras.distribution.TensorLayout(axes, distribution.device_mesh).backend_layout
+    return lambda arrays: jax.device_put(arrays, layout)
+
+
+def _prepared(job):
+    """Batches on the device, each part stacked: (steps, images a step, ...)."""
+    place, batches, first, count = job
     parts = zip(*(batches[step] for step in range(first, first + count)), strict=True)
-    return jax.device_put(tuple(np.stack(part) for part in parts))
+    return place(tuple(np.stack(part) for part in parts))
 
 
 def _ahead(function, jobs, threads):

@@ -11,7 +11,7 @@ from helpers.backend import keras, on_gpu
 from helpers.experiments.recipes import Recipe
 from helpers.models import adapt_whitening
 from helpers.records import provenance
-from helpers.training import arithmetic, chunks, losses
+from helpers.training import arithmetic, chunks, devices, losses
 from helpers.training.batches import Batches, one_hot
 from helpers.training.optimizers import LinearDecay, Lookahead, Muon
 from helpers.training.progress import Progress
@@ -21,6 +21,7 @@ from helpers.training.resume import Keeper, best_epoch
 XLA_ON_CPU = ("vit",)
 
 WHITENED = 1000  # training images that a whitening layer is computed from
+VALIDATED = 500  # images at a time
 SECONDS_BETWEEN_SAVES = 20  # where an epoch takes less
 
 
@@ -80,9 +81,11 @@ def fit(
 
     Raises:
         FloatingPointError: the loss is not finite.
-        ValueError: the resume file is damaged, or belongs to another training.
+        ValueError: the resume file is damaged, or belongs to another training; the devices of
+            this context (`helpers.training.devices`) do not divide every batch.
     """
     classes = len(split.data.classes)
+    devices.require_equal_parts(len(split.train_index), settings.batch_size, len(split.x_val))
     weights, weighted_from = losses.weighting(settings, split.y_train, classes)
     batches = Batches(
         split.data.x_train,
@@ -121,6 +124,7 @@ def fit(
 
 def _fit_step_by_step(model, settings, batches, validation, callbacks, initial_epoch):
     keeper, *others = callbacks
+    parts = devices.number()
     # Behind the keeper, which has to see the averages before they are swapped out again.
     averaging = [keras.callbacks.SwapEMAWeights()] if settings.average else []
     if settings.lookahead:
@@ -128,7 +132,7 @@ def _fit_step_by_step(model, settings, batches, validation, callbacks, initial_e
     model.fit(
         batches,
         validation_data=validation,
-        validation_batch_size=500,
+        validation_batch_size=min(VALIDATED, len(validation[0])) // parts * parts,
         epochs=settings.epochs,
         initial_epoch=initial_epoch,
         shuffle=False,
@@ -183,4 +187,6 @@ def _learning_rate(settings, steps):
 
 def _use_xla(model):
     backend = keras.backend.backend()
+    if backend == "tensorflow" and devices.number() > 1:  # for which it cannot compile
+        return False
     return backend == "jax" or (backend == "tensorflow" and (on_gpu() or model.name in XLA_ON_CPU))

@@ -13,6 +13,7 @@ from helpers.experiments import Experiment
 from helpers.models import build, macs, trainable_parameters
 from helpers.records import provenance, runs
 from helpers.results import costs, metrics
+from helpers.training import devices
 from helpers.training.fitting import Fitted, fit
 from helpers.training.recorded import predict_logits, predict_tta
 
@@ -22,19 +23,22 @@ def train(
     seed: int,
     root: Path | None = None,
     pictures: data.FolderData | None = None,
+    over: int = 1,
 ) -> runs.Run:
     """Train an experiment on the whole data set and record the run; goes on if interrupted.
 
-    `pictures` are a user's own, which an experiment on `own-...` needs.
+    `pictures` are a user's own, which an experiment on `own-...` needs.  Each batch is divided
+    `over` so many devices.
 
     Raises:
         FileExistsError: the run is recorded already.
         RuntimeError: another process is training it.
+        ValueError: there are not so many devices, or they do not divide every batch.
         helpers.data.DataError: the whole data set is not to be had.
     """
     target = runs.folder(experiment.name, seed, root)
     with runs.sole_writer(target):
-        return _train_and_record(here(experiment), seed, target, root, pictures)
+        return _train_and_record(here(experiment), seed, target, root, pictures, over)
 
 
 def here(experiment: Experiment) -> Experiment:
@@ -51,12 +55,14 @@ def _in_float32(experiment):
     return replace(experiment, settings=replace(experiment.settings, precision="float32"))
 
 
-def _train_and_record(experiment, seed, target, root, pictures):
+def _train_and_record(experiment, seed, target, root, pictures, over):
+    on_devices = devices.over(over)
     split = data.prepare(experiment.data, seed, pictures)
-    model = new_model(experiment, seed, len(split.data.classes))
     resume = runs.resume_file(target)
     title = f"{experiment.name} seed {seed}, {experiment.settings.precision}"
-    fitted = fit(model, experiment.settings, split, seed, title, resume)
+    with on_devices:
+        model = new_model(experiment, seed, len(split.data.classes))
+        fitted = fit(model, experiment.settings, split, seed, title, resume)
 
     # Without optimizer state, and in the precision that every machine has.
     plain = new_float32_model(experiment, seed, len(split.data.classes))
@@ -123,6 +129,7 @@ def write(
             key: made_with[key]
             for key in ("code_version", "code_sha256", "onednn", "arithmetic", "alone")
         },
+        **{key: made_with[key] for key in ("devices",) if key in made_with},
         **about,
         **scores,
     }

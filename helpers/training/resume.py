@@ -14,7 +14,7 @@ from helpers import files
 from helpers.backend import keras
 from helpers.experiments.recipes import Recipe
 from helpers.records import provenance
-from helpers.training import arithmetic
+from helpers.training import arithmetic, devices
 from helpers.training.batches import Batches
 
 SMALL = 2_000_000  # weights: a copy of them is taken after each epoch
@@ -42,7 +42,9 @@ class Keeper(keras.callbacks.Callback):
         self.best = None
         # Of what is not resumed nothing is recorded, and asking takes processes of git.
         self.made_with = (
-            [provenance.record(arithmetic.trained_in(settings.precision))] if resume else []
+            [provenance.record(arithmetic.trained_in(settings.precision), devices.number())]
+            if resume
+            else []
         )
         self._since = provenance.computed()
 

@@ -30,6 +30,7 @@ def made_with(**changes):
         ({"cores": 1}, ["threads"]),
         ({"versions": {"python": "3.11", "numpy": "2.5"}}, ["package versions"]),
         ({"onednn": "0", "arithmetic": "bfloat16"}, ["TF_ENABLE_ONEDNN_OPTS", "arithmetic"]),
+        ({"devices": 2}, ["devices"]),
     ],
 )
 def test_differences_are_those_that_can_change_numbers(changes, words):
@@ -49,6 +50,15 @@ def test_what_an_older_record_lacks_is_no_difference_and_joined_all_the_same():
     assert joined["hardware"]["cores"] == "2, then 1"
     assert joined["versions"] == made_with()["versions"]
     assert joined["alone"] is None
+
+
+def test_over_how_many_devices_is_told_where_they_are_several():
+    assert "devices" not in provenance.record() | provenance.joined([older(), made_with()])
+    assert provenance.record(devices=2)["devices"] == 2
+    one, two = made_with(), made_with(devices=2)
+    assert provenance.joined([two, two])["devices"] == 2
+    assert provenance.joined([one, two])["devices"] == "1, then 2"
+    assert provenance.joined([two, one])["devices"] == "2, then 1"
 
 
 @pytest.mark.parametrize(
