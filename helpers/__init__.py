@@ -6,9 +6,10 @@ its commands.  Below them all lie `streams` (standard streams that are closed or
 (where things are), `files` (read with care, written whole) and `backend` (Keras).
 
 Importing it makes imports and streams safe, chooses Keras's backend and oneDNN, and says whose
-`helpers` this is.  PyTorch's compiler, triton, aborts the process if TensorFlow was loaded before
-it: both carry LLVM and register the same command-line options.  Loaded first, triton gets along
-with TensorFlow in every later order, so it is loaded here, where it is installed.
+`helpers` this is.  Of a command it also has an interrupt end the imports without a traceback.
+PyTorch's compiler, triton, aborts the process if TensorFlow was loaded before it: both carry LLVM
+and register the same command-line options.  Loaded first, triton gets along with TensorFlow in
+every later order, so it is loaded here, where it is installed.
 
 oneDNN is a library of convolutions and matrix products that TensorFlow brings, and uses by itself
 on newer processors only; with AVX2 alone, too, it trains ResNet-20 twice as fast.
@@ -16,11 +17,15 @@ on newer processors only; with AVX2 alone, too, it trains ResNet-20 twice as fas
 
 import importlib.util
 import os
+import signal
 import sys
 
 from helpers import config, streams
 
 streams.open_closed()
+# `commands.stopping` takes over where a command begins.
+if config.is_command() and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 config.say_whose()
 
 if not os.environ.get("KERAS_BACKEND"):  # empty is unset

@@ -17,8 +17,6 @@ from helpers.results import searching
 # What bad input, a missing file or network, a training that diverges and an unknown backend raise.
 EXPECTED = (ValueError, RuntimeError, OSError, ArithmeticError, config.BackendError)
 
-SCRIPT = "cifar-study"  # as pyproject.toml names it
-
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command; expected errors are printed in one line, and give exit status 1.
@@ -47,10 +45,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _parser():
-    named = Path(sys.argv[0]).stem == SCRIPT
-    parser = argparse.ArgumentParser(
-        prog=SCRIPT if named else "python -m helpers", description=__doc__
-    )
+    name = config.SCRIPT if config.named_script() else "python -m helpers"
+    parser = argparse.ArgumentParser(prog=name, description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
 
     command = commands.add_parser("list", help="what is recorded, and what is missing")
@@ -154,6 +150,8 @@ def list_experiments(options) -> int:
     of_users = [run for run in runs.found(OWN + "*") if fnmatch(_named(run), options.pattern)]
     known = {_named(run): None for run in of_users}
     is_own = options.pattern.startswith(OWN)
+    if is_own and not known:
+        _names(options.pattern)  # says what records some
     for run in of_users if is_own else [*runs.found(options.pattern), *of_users]:
         try:
             run.check()
@@ -161,7 +159,7 @@ def list_experiments(options) -> int:
         except EXPECTED as error:
             status = _say(error)
             damaged.add(_named(run))
-    named = [] if is_own and known else experiments.find(options.pattern)
+    named = [] if is_own else experiments.find(options.pattern)
     planned = {experiment.name: experiment for experiment in named}
     for name in (*planned, *known):
         print(f"{name:46}", end=" ")
@@ -393,6 +391,7 @@ def robustness(options) -> None:
     from helpers.explain import robustness
     from helpers.results import tables
 
+    files.require_writable(config.FIGURES)
     print(tables.markdown(robustness.run()), end="")
 
 
@@ -400,6 +399,7 @@ def embedding(options) -> None:
     """Lay the last features of three recorded models out in two dimensions."""
     from helpers.explain import embedding
 
+    files.require_writable(config.FIGURES)
     print(f"{embedding.run()} written")
 
 

@@ -19,6 +19,8 @@ SAMPLE = Path(__file__).resolve().parent / "sample"
 # Set in processes that a command runs side by side: what concerns all of them their parent says.
 PART = "CIFAR_STUDY_PART"
 
+SCRIPT = "cifar-study"  # the command line by another name, as pyproject.toml has it
+
 BACKENDS = ("tensorflow", "torch", "jax")
 
 
@@ -30,12 +32,12 @@ def cifar_home() -> Path:
     """The folder in which data sets are kept; it need not exist yet.
 
     Raises:
-        ValueError: its name begins with a home that is unknown.
+        ValueError: its name begins with a home that is unknown, or in a folder that was deleted.
     """
     folder = os.environ.get("CIFAR_HOME") or "~/.cache/cifar-study"
     try:
-        return Path(folder).expanduser()
-    except RuntimeError as error:
+        return Path(folder).expanduser().absolute()
+    except (RuntimeError, OSError) as error:  # no such user; a working folder that was deleted
         raise ValueError(
             f"{folder} has no home folder to lie in: set CIFAR_HOME to a folder that you may "
             "write to"
@@ -57,6 +59,17 @@ def backend() -> str:
             f"another of {', '.join(BACKENDS)}"
         )
     return name
+
+
+def is_command() -> bool:
+    """Whether this process was started as the command line, which is still being imported."""
+    # Python has "-m" there until it has found the module, which is this package's.
+    return sys.argv[:1] == ["-m"] or named_script()
+
+
+def named_script() -> bool:
+    """Whether the command line was started as `SCRIPT`."""
+    return Path(*sys.argv[:1]).stem == SCRIPT  # none in a program that embeds Python
 
 
 def say_whose() -> None:

@@ -133,8 +133,24 @@ def test_commands_without_a_checkout_say_where_they_looked(other_checkout, tmp_p
 
 def test_the_script_of_another_name_is_the_command_line(monkeypatch, capsys):
     script = tomllib.loads((config.ROOT / "pyproject.toml").read_text())["project"]["scripts"]
-    assert script == {command_line.SCRIPT: f"{command_line.__name__}:main"}
-    monkeypatch.setattr(sys, "argv", [f"/usr/bin/{command_line.SCRIPT}"])
+    assert script == {config.SCRIPT: f"{command_line.__name__}:main"}
+    monkeypatch.setattr(sys, "argv", [f"/usr/bin/{config.SCRIPT}"])
     with pytest.raises(SystemExit):
         command_line.main(["--help"])
     assert capsys.readouterr().out.startswith("usage: cifar-study ")
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_git_leaves_line_ends_as_the_digests_have_them(tmp_path):
+    """Git for Windows writes its own line ends unless it is told not to."""
+    run = "figures/runs/cifar10/vit/short/seed0"
+    source, clone = tmp_path / "source", tmp_path / "clone"
+    (source / run).mkdir(parents=True)
+    for name in (".gitattributes", f"{run}/history.csv", "README.md"):
+        shutil.copy(config.ROOT / name, source / name)
+    author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "."], [*author, "commit", "-qm", "all"]):
+        subprocess.run(["git", *command], cwd=source, check=True)
+    subprocess.run(["git", "clone", "-qc", "core.autocrlf=true", source, clone], check=True)
+    for name in (f"{run}/history.csv", "README.md"):
+        assert (clone / name).read_bytes() == (config.ROOT / name).read_bytes()

@@ -172,6 +172,7 @@ def test_an_export_that_fails_leaves_nothing_behind(study, tmp_path, capsys, mon
     ("arguments", "text"),
     [
         (["list", "nothing/*"], "no experiment fits 'nothing/*'"),
+        (["list", "own-*"], "no run fits 'own-*': python -m helpers study FOLDER"),
         (["train", "nothing"], "no experiment fits 'nothing'"),
         (["train", NAME, "--jobs", "0"], "--jobs is 0"),
         (["train", NAME, "--seeds", "1", "--devices", "0"], "--devices is 0"),
@@ -190,6 +191,17 @@ def test_errors_are_one_line_and_exit_status_1(study, capsys, arguments, text):
     assert error.startswith("error: ")
     assert text in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["bench", "faithfulness", "robustness", "embedding"])
+def test_long_work_does_not_begin_where_its_tables_cannot_be_written(
+    tmp_path, monkeypatch, capsys, command
+):
+    (tmp_path / "figures").touch()  # no folder: as good as read-only, also for root
+    monkeypatch.setattr(config, "FIGURES", tmp_path / "figures")
+    monkeypatch.setattr(runs, "found", lambda *arguments: pytest.fail("begins"))
+    assert main(command) == 1
+    assert "figures cannot be written (" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("seed", ["-1", "4294967296", "first"])

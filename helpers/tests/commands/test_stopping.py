@@ -102,3 +102,24 @@ def test_other_threads_can_run_commands():
     thread.start()
     thread.join()
     assert entered
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("name", ["-m helpers", config.SCRIPT])
+def test_an_interrupt_ends_the_imports_without_a_traceback(tmp_path, name):
+    """Importing takes seconds, in which people change their mind."""
+    (tmp_path / "pandas.py").write_text("import time; print('imports', flush=True); time.sleep(60)")
+    script = tmp_path / config.SCRIPT
+    script.write_text("import sys; from helpers.__main__ import main; sys.exit(main())")
+    process = subprocess.Popen(
+        [sys.executable, "-P", *(["-m", "helpers"] if name == "-m helpers" else [script]), "list"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(config.ROOT)])},
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+    )
+    assert process.stdout.readline() == "imports\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert (out, err, process.returncode) == ("", "", -signal.SIGINT)

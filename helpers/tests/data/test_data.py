@@ -585,6 +585,18 @@ def test_settings_that_make_no_sense_give_the_sample(tmp_path, monkeypatch, vari
     assert data.load("cifar10", allow_sample=True).is_sample
 
 
+def test_a_cache_folder_by_a_relative_name_is_told_in_full(tmp_path, monkeypatch, no_network):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("CIFAR_HOME", "here/")
+    with pytest.raises(data.DataError, match=f"cifar10 is not in {tmp_path / 'here'} and"):
+        data.load("cifar10")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(data.DataError, match="set CIFAR_HOME to a folder"):
+        data.load("cifar10")
+
+
 def test_no_home_at_all_is_a_data_error(monkeypatch):
     def unknown(path):
         raise RuntimeError("Could not determine home directory.")
