@@ -4,6 +4,7 @@
 command line, in notebooks and as the folder of its recorded runs.
 """
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from fnmatch import fnmatch
@@ -126,14 +127,28 @@ def find(pattern: str) -> list[Experiment]:
     """The experiments whose name fits a shell pattern, e.g. `cifar10/*/short`.
 
     Raises:
-        ValueError: none fits; the text lists all names, or says what chooses the recipe.
+        ValueError: none fits; the text has names that are near, or says what chooses the recipe.
     """
     found = [e for name, e in EXPERIMENTS.items() if fnmatch(name, pattern)]
     if not found and pattern.endswith("/matched"):
         raise ValueError(f"no recipe is chosen yet for {pattern}: python -m helpers search MODEL")
     if not found:
-        raise ValueError(f"no experiment fits {pattern!r}: choose from {', '.join(EXPERIMENTS)}")
+        near = _near(pattern)
+        nearest = f"near it are {', '.join(near)}; " if near else ""
+        raise ValueError(
+            f"no experiment fits {pattern!r}: {nearest}python -m helpers list names all"
+        )
     return found
+
+
+def _near(pattern: str, most: int = 5) -> list[str]:
+    """Names that somebody may have meant: those that have it in them, then those spelt alike."""
+    meant = pattern.strip(" /").lower()
+    if not meant:
+        return []
+    within = [name for name in EXPERIMENTS if meant in name]
+    alike = difflib.get_close_matches(meant, EXPERIMENTS, most, cutoff=0.5)
+    return list(dict.fromkeys([*within, *alike]))[:most]
 
 
 assert all(experiment.data in VARIANTS for experiment in EXPERIMENTS.values())

@@ -188,9 +188,27 @@ def test_find_by_pattern():
     assert len(find("*")) == len(EXPERIMENTS)
 
 
-def test_find_lists_the_names_where_none_fits():
-    with pytest.raises(ValueError, match=r"no experiment fits 'cifar11/\*'(.|\n)*cifar10/vit"):
-        find("cifar11/*")
+@pytest.mark.parametrize(
+    ("pattern", "near"),
+    [
+        ("cifar11/*", "cifar10/vit/long"),
+        ("cifar10/*/shrt", "cifar10/vit/short"),
+        ("CIFAR10/ViT/short", "cifar10/vit/short"),
+        ("cifar10/vit/short/seed0", "cifar10/vit/short"),
+        ("figures/runs/cifar10/vit/short", "cifar10/vit/short"),
+        ("cifar10/resnet18/", "cifar10/resnet18/published"),
+        ("resnet18", "cifar10/resnet18/published"),
+        ("xyz", None),
+        ("", None),
+    ],
+)
+def test_where_none_fits_names_that_are_near_are_said(pattern, near):
+    with pytest.raises(ValueError, match="no experiment fits") as error:
+        find(pattern)
+    said = f"no experiment fits {pattern!r}: " + (f"near it are {near}" if near else "python")
+    assert str(error.value).startswith(said)
+    assert str(error.value).endswith("python -m helpers list names all")
+    assert len(str(error.value)) < 250
 
 
 def test_names_of_experiments_are_unique():
