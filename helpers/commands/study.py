@@ -93,7 +93,7 @@ def _write_page(target: Path) -> Path:
     text, _ = exporter.from_filename(str(target / NOTEBOOK))
     page = (target / NOTEBOOK).with_suffix(".html")
     with files.whole(page, len(text)) as beside:
-        beside.write_text(text, encoding="utf-8")
+        beside.write_text(text, encoding="utf-8", newline="\n")
     return page
 
 

@@ -72,6 +72,13 @@ def run_json(folder: Path, remedy: str) -> dict:
         for score in SCORES:
             if not isinstance(scores.get(score), _NUMBER):
                 raise _damaged(path, f"no {score} on {part}", remedy)
+    if not 1 <= info["best_epoch"] <= info["epochs_run"]:
+        reason = f"best_epoch is {info['best_epoch']} of {info['epochs_run']}"
+        raise _damaged(path, reason, remedy)
+    if not isinstance(info["config"].get("augmentation"), dict):
+        raise _damaged(path, "no augmentation in config", remedy)
+    if not _are_pairs(info["config"].get("model_options", [])):
+        raise _damaged(path, "model_options in config are no pairs", remedy)
     own = (info["data"], info["model"], info["recipe"], f"seed{info['seed']}")
     if folder.absolute().parts[-4:] != own:
         raise ValueError(
@@ -79,6 +86,12 @@ def run_json(folder: Path, remedy: str) -> dict:
             "delete it"
         )
     return info
+
+
+def _are_pairs(options):
+    if not isinstance(options, list):
+        return False
+    return all(isinstance(pair, list) and len(pair) == 2 for pair in options)
 
 
 def trial_file_name(trial: int | str) -> str:
@@ -146,8 +159,8 @@ def predictions(path: Path, remedy: str) -> dict[str, np.ndarray]:
 def mapping(path: Path, fields: dict, remedy: str) -> dict:
     """What a JSON file maps, which has these fields, each of its type; else ValueError."""
     try:
-        read = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+        read = json.loads(path.read_text(encoding="utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
         raise _damaged(path, error, remedy) from error
     if not isinstance(read, dict):
         raise _damaged(path, "no mapping", remedy)
@@ -155,6 +168,11 @@ def mapping(path: Path, fields: dict, remedy: str) -> dict:
         if not isinstance(read.get(field), kind):
             raise _damaged(path, f"no {field}", remedy)
     return read
+
+
+def _refuse_constant(name):
+    """JSON has no NaN and no infinities, and nothing of a record is one; Python would read them."""
+    raise ValueError(f"{name} is no number")
 
 
 def _damaged(path, reason, remedy):

@@ -314,7 +314,7 @@ def write_trial(record: Mapping, root: Path | None = None) -> None:
     path = trial_file(record["model"], record["trial"], root)
     text = json.dumps(record, indent=2) + "\n"
     with files.whole(path, len(text)) as beside:
-        beside.write_text(text)
+        beside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def trials(root: Path | None = None) -> list[dict]:

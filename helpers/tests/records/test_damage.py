@@ -33,6 +33,14 @@ def changed_json(**changes):
     return damage
 
 
+def changed_settings(**changes):
+    def damage(path):
+        settings = json.loads(path.read_text())["config"] | changes
+        changed_json(config=settings)(path)
+
+    return damage
+
+
 def changed_arrays(change):
     def damage(path):
         arrays = files.arrays(path, "")
@@ -87,6 +95,11 @@ DAMAGES = {
     "{}": ("run.json", written("{}"), "is damaged (no data): restore it"),
     "[]": ("run.json", written("[]"), "is damaged (no mapping): restore it"),
     "null": ("run.json", written("null"), "is damaged (no mapping): restore it"),
+    "NaN": ("run.json", changed_json(seconds_training=np.nan), "is damaged (NaN is no number)"),
+    "deep": ("run.json", written("[" * 100_000), "is damaged (maximum recursion depth"),
+    "no such epoch": ("run.json", changed_json(best_epoch=3), "is damaged (best_epoch is 3 of 2)"),
+    "no settings": ("run.json", changed_json(config={}), "is damaged (no augmentation in config)"),
+    "options": ("run.json", changed_settings(model_options=["size"]), "are no pairs): restore it"),
     "run.json truncated": ("run.json", truncate, "is damaged ("),
     "no run.json": ("run.json", os.remove, "is incomplete (it has no run.json): restore it"),
     "no digests": ("run.json", changed_json(files=None), "python -m helpers vouch"),

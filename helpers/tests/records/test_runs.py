@@ -24,7 +24,7 @@ def info(name=NAME, seed=0):
         "recipe": recipe,
         "seed": seed,
         "backend": "none",
-        "config": {},
+        "config": {"augmentation": {}},
         "parameters": 7,
         "macs": 5,
         "epochs_run": 2,
