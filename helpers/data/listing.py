@@ -119,14 +119,16 @@ def _visible(folder):
 
 
 def _folders(folder):
-    return [Path(entry.path) for entry in _visible(folder) if entry.is_dir()]
+    return [Path(entry.path) for entry in _visible(folder) if os.path.isdir(entry.path)]
 
 
 def _is_picture(entry):
     if _ending(entry) not in ENDINGS:
         return False
-    leads_nowhere = entry.is_symlink() and not os.path.exists(entry.path)  # said when it is read
-    return entry.is_file() or leads_nowhere
+    # A link that leads nowhere, or to itself, is said when it is read; an entry's own `is_file`
+    # would raise of the latter.
+    leads_nowhere = entry.is_symlink() and not os.path.exists(entry.path)
+    return os.path.isfile(entry.path) or leads_nowhere
 
 
 def _ending(entry):
@@ -188,7 +190,7 @@ def _pictures(class_folder, folder, left_aside):
             if entry.is_dir(follow_symlinks=False):
                 waiting.append(entry.path)
             elif _is_picture(entry):
-                about = entry.stat(follow_symlinks=entry.is_file())
+                about = entry.stat(follow_symlinks=os.path.isfile(entry.path))
                 stamp = (about.st_size, about.st_mtime_ns, about.st_ctime_ns)
                 found.append((Path(entry.path).relative_to(folder).as_posix(), stamp))
             else:

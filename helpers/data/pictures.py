@@ -14,6 +14,7 @@ FORMATS = (
     *("JPEG", "PNG", "GIF", "WEBP", "BMP", "DIB", "TIFF", "PPM"),
     *("JPEG2000", "AVIF", "TGA", "ICO", "PCX", "PSD", "SGI"),
 )
+HEIC = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")  # its brands
 KIND = "a PNG or JPEG"
 SAVE_AGAIN = "save it as RGB or greyscale with 8 or 16 bits"
 
@@ -90,7 +91,8 @@ def read_within_limits(path: Path, size: int) -> tuple[np.ndarray, tuple[int, in
         raise _unknown(path) from None
     except Exception as error:  # of damaged files libraries raise whatever they come upon
         if isinstance(error, OSError) and error.errno is not None:
-            raise  # there is no such file, or no right to read it
+            # There is no such file, or no right to read it; or reading broke off.
+            raise OSError(error.errno, error.strerror, str(path)) from None
         raise PictureError(path, "is damaged or cut off") from None
 
 
@@ -106,9 +108,16 @@ def _require_file(path):
 def _unknown(path):
     if path.stat().st_size == 0:
         return PictureError(path, "is empty")
-    if path.suffix.lower() in (".heic", ".heif"):
+    if path.suffix.lower() in (".heic", ".heif") or _is_heic(path):
         return PictureError(path, "is HEIC, which is not read here", "save it as JPEG")
     return PictureError(path, "is no picture that can be read")
+
+
+def _is_heic(path):
+    """Whether a file is a telephone's, whatever its name: as JPEG some programs hand it on."""
+    with path.open("rb") as file:
+        start = file.read(12)
+    return start[4:8] == b"ftyp" and start[8:12] in HEIC
 
 
 def _too_large(path):

@@ -239,6 +239,16 @@ REASONS = {
 }
 
 
+@pytest.mark.parametrize("link", ["loop.png", "loop"])
+def test_a_link_to_itself_is_no_picture_and_no_folder(tmp_path, link):
+    folder = make(tmp_path / "f", {"a": 5, "b": 5})
+    (folder / "a" / link).symlink_to(link)
+    (folder / "loop").symlink_to("loop")
+    found = data.load_folder(folder, skip_unreadable=True)
+    assert found.classes == ("a", "b")
+    assert list(found.unreadable) == (["a/loop.png"] if link == "loop.png" else [])
+
+
 def test_all_that_cannot_be_read_is_said_at_once(broken, unread):
     for _ in range(2):  # the second time from the cache
         with pytest.raises(data.UnreadableError) as caught:

@@ -1,5 +1,7 @@
 """Every kind of picture that people have is read as it looks."""
 
+import errno
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -221,10 +223,24 @@ def test_what_cannot_be_shown_says_why(tmp_path, name, picture, text):
         data.read_picture(tmp_path / name)
 
 
-def test_a_telephone_s_heic_says_what_to_do(tmp_path):
-    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic" + bytes(100))
-    with pytest.raises(data.PictureError, match=r"a\.heic is HEIC, .*: save it as JPEG"):
-        data.read_picture(tmp_path / "a.heic")
+@pytest.mark.parametrize(
+    ("name", "start"), [("a.heic", ""), ("a.jpg", "ftypheic"), ("a.JPEG", "ftypmif1")]
+)
+def test_a_telephone_s_heic_says_what_to_do(tmp_path, name, start):
+    """Whatever its name: some programs hand it on as a JPEG."""
+    (tmp_path / name).write_bytes(b"\0\0\0\x18" + start.encode() + bytes(100))
+    with pytest.raises(data.PictureError, match=f"{name} is HEIC, .*: save it as JPEG"):
+        data.read_picture(tmp_path / name)
+
+
+def test_a_drive_that_fails_is_named_by_the_file(tmp_path, monkeypatch):
+    def fail(*arguments, **settings):
+        raise OSError(errno.EIO, "Input/output error")  # as of a file's content, without its name
+
+    (tmp_path / "a.png").touch()
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(OSError, match=r"Input/output error: '.*a\.png'"):
+        data.read_picture(tmp_path / "a.png")
 
 
 def test_other_programs_are_not_run(tmp_path, monkeypatch):
