@@ -9,6 +9,9 @@ from helpers.explain import fields
 
 BATCH = 50  # images at a time, so that memory does not grow with their number
 TOLERANCE = 0.01  # of a sum of probabilities, as of ten in bfloat16
+CONSTANT = 1e-3  # a sum is, that changes by less of what its terms change by
+# Layers that leave probabilities what they are.
+PASSING = ("Dropout", "Flatten", "Identity", "Rescaling", "Reshape", "Squeeze")
 
 
 class NoGradient(ValueError):
@@ -103,18 +106,38 @@ def _require_logits(model, images):
     noise = np.random.default_rng(0).integers(0, 256, (4, *images.shape[1:]), dtype=np.uint8)
     (outputs,) = infer(model, np.concatenate([images[:4], noise]))
     outputs = to_numpy(outputs)
-    sums = outputs.sum(axis=1), np.exp(np.minimum(outputs, 0)).sum(axis=1)
     within = (outputs >= 0).all() and (outputs <= 1).all()  # as the logits of two classes may be
     last = model.operations[-1]
-    sigmoid = {type(last).__name__, getattr(getattr(last, "activation", None), "__name__", "")}
-    probable = within and ("sigmoid" in {name.lower() for name in sigmoid} or _are_one(sums[0]))
-    logarithms = (outputs <= 0).all() and _are_one(sums[1])
+    probable = (within and _is_sigmoid(model)) or _are_shares(outputs)
+    logarithms = (outputs <= 0).all() and _are_one(np.exp(np.minimum(outputs, 0)).sum(axis=1))
     if probable or logarithms:
         kind = "probabilities" if probable else "logarithms of probabilities"
         raise ValueError(
             f"model {model.name!r} ends in {kind}, {last.name!r}: take its logits, "
             "without activation"
         )
+
+
+def _is_sigmoid(model):
+    """Whether the last operation that does more than to arrange or to scale values is one."""
+    for operation in reversed(model.operations):
+        kind = type(operation).__name__
+        if kind not in PASSING:
+            function = getattr(getattr(operation, "activation", None), "__name__", "")
+            return "sigmoid" in {name.lower().removeprefix("hard_") for name in (kind, function)}
+    return False
+
+
+def _are_shares(outputs):
+    """Whether each row shares out one sum, of probabilities 1, of percentages 100.
+
+    The sum of logits differs from image to image as much as they do; or it is 0, where training
+    began with zeros, and some logits are negative.
+    """
+    sums = outputs.sum(axis=1)
+    change = np.abs(outputs - outputs.mean(axis=0)).sum(axis=1).max()
+    is_constant = np.ptp(sums) <= CONSTANT * change
+    return bool((outputs >= 0).all() and (_are_one(sums) or (is_constant and change > 0)))
 
 
 def _are_one(sums):
