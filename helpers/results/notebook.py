@@ -1,25 +1,54 @@
-"""What notebooks show besides figures: sentences with computed numbers, and source code."""
+"""What several notebooks show: source code, and the pictures that a model gets wrong."""
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Callable
+from itertools import takewhile
 
-from IPython.display import Markdown
 from matplotlib.figure import Figure
+from pygments import highlight
+from pygments.formatters import TerminalFormatter
+from pygments.lexers import PythonLexer
+from pygments.token import Comment, Keyword, String, Token
 
 from helpers import data
 from helpers.records import runs
 from helpers.results import metrics, plots
 
+# As a notebook's own cells; on a light and on a dark page.
+_SHADES = {
+    Token: ("", ""),
+    Keyword: ("green", "green"),
+    String: ("red", "red"),
+    Comment: ("blue", "blue"),
+}
 
-def say(*lines: str) -> Markdown:
-    """Lines of Markdown, so that numbers in a sentence come from the runs and never grow old."""
-    return Markdown("\n".join(lines))
+
+class Code:
+    """Python code, which notebooks show in colours and, wherever they are opened, in monospace."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def __repr__(self) -> str:
+        return highlight(self.text, PythonLexer(), TerminalFormatter(colorscheme=_SHADES)).rstrip()
 
 
-def source(*functions: Callable) -> Markdown:
-    """The code of functions of `helpers`, as it is, highlighted."""
-    code = "\n\n".join(inspect.getsource(function).rstrip() for function in functions)
-    return Markdown(f"```python\n{code}\n```")
+def source(*functions: Callable) -> Code:
+    """The code of functions of `helpers`, as it is, but for all of the docstring after its first
+    paragraph."""
+    return Code("\n\n\n".join(_with_short_docstring(function) for function in functions))
+
+
+def _with_short_docstring(function):
+    lines = textwrap.dedent(inspect.getsource(function)).rstrip().split("\n")
+    first = ast.parse("\n".join(lines)).body[0].body[0]
+    docstring = lines[first.lineno - 1 : first.end_lineno]
+    paragraph = list(takewhile(str.strip, docstring))
+    if isinstance(first, ast.Expr) and len(paragraph) < len(docstring):
+        lines[first.lineno - 1 : first.end_lineno] = [*paragraph[:-1], f'{paragraph[-1]}"""']
+    return "\n".join(lines)
 
 
 def hardest_errors(run: runs.Run, count: int = 12) -> Figure:

@@ -1,5 +1,8 @@
 """What notebooks print is what the numbers say."""
 
+import inspect
+import re
+import textwrap
 from dataclasses import dataclass
 
 import matplotlib.pyplot as plt
@@ -9,10 +12,32 @@ from helpers import data
 from helpers.results import notebook
 
 
+def shown(function) -> str:
+    """As the page shows it, without colours."""
+    return re.sub(r"\x1b\[[\d;]*m", "", repr(notebook.source(function)))
+
+
 def test_source_is_what_runs():
-    shown = notebook.source(notebook.say).data
-    assert shown.startswith("```python\ndef say(*lines: str) -> Markdown:\n")
-    assert shown.endswith('return Markdown("\\n".join(lines))\n```')
+    expected = inspect.getsource(notebook.Code.__repr__)
+    assert shown(notebook.Code.__repr__) == textwrap.dedent(expected).rstrip()
+    assert repr(notebook.source(notebook.source)) != shown(notebook.source)  # it has colours
+
+
+def test_source_keeps_the_first_paragraph_of_a_docstring():
+    def documented(x):
+        """One line,
+        and a second.
+
+        Args:
+            x: a number.
+        """
+        return x  # """
+
+    code = shown(documented)
+    assert code == (
+        'def documented(x):\n    """One line,\n    and a second."""\n    return x  # """'
+    )
+    compile(code, "", "exec")
 
 
 @dataclass
