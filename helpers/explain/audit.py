@@ -20,6 +20,7 @@ from helpers.explain import faithfulness, places
 from helpers.models.fast import Whitening
 from helpers.records import runs
 from helpers.results import tables
+from helpers.results.explanations import OTHER_LAYER
 
 SEED = 0
 RUNS = (
@@ -41,7 +42,6 @@ OTHER_LAYERS = {  # a finer map than the default layer's; of transformers, what 
     "hybrid_token": "conv2",
     "cct": "block2_norm1",
 }
-OTHER_LAYER = "Grad-CAM, other layer"
 CONTROLLED = ("Grad-CAM", "Occlusion")  # also compared with their own maps of other images
 RESAMPLES = 2000
 CHECKED = 200  # images of the sanity checks

@@ -12,7 +12,7 @@ from helpers.results.plots.curves import accuracy_over_cost, learning_curves, tr
 from helpers.results.plots.evidence import questions, reproductions
 from helpers.results.plots.explanations import (
     attention_grid,
-    gains_with_intervals,
+    gain_cells,
     heatmaps,
     line_panels,
 )
@@ -47,7 +47,7 @@ __all__ = [
     "confusion_matrix",
     "embedding",
     "filters",
-    "gains_with_intervals",
+    "gain_cells",
     "grouped_bars",
     "heatmaps",
     "image_grid",

@@ -3,9 +3,9 @@
 from collections.abc import Mapping, Sequence
 from itertools import chain, cycle
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import seaborn as sns
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
@@ -24,6 +24,7 @@ from helpers.results.plots.layout import (
     new_panels,
     overlay_map,
     room_for,
+    see_through,
     show_image,
     size_that_fits,
     unit_range,
@@ -31,64 +32,78 @@ from helpers.results.plots.layout import (
 )
 from helpers.results.plots.style import (
     DASHES,
-    GREY,
+    GAINS,
     HEAT,
     LINES,
     WIDTH,
     colours_of,
     label,
-    look_of,
 )
+
+_MOST_OPAQUE = 0.65  # of a map where it is highest: a picture of 32 pixels stays visible under it
 
 
 def heatmaps(
     images: np.ndarray,
     maps: Mapping[str, np.ndarray],
-    row_titles: Sequence[str] | None = None,
-    alpha: float = 0.5,
+    titles: Sequence[str] | None = None,
+    alpha: float | None = None,
     captions: Mapping[str, Sequence[str]] | None = None,
     own_scale: bool = True,
+    across: bool = False,
 ) -> Figure:
     """Draw a row for each image: the image itself, then each method's map over it in grey.
 
-    `images` are uint8 (N, H, W, 3), `maps` float (N, H, W) by column title. Each map is scaled to
-    [0, 1] by its own minimum and maximum, or, without `own_scale`, is in [0, 1] already; one that
-    is constant becomes 0, one that is NaN leaves the grey image. `captions` has a text below each
-    image's map, by column title.
+    `images` are uint8 (N, H, W, 3), `titles` has one entry an image, `maps` float (N, H, W) by
+    method. Each map is scaled to [0, 1] by its own minimum and maximum, or, without `own_scale`, is
+    in [0, 1] already; one that is constant becomes 0, one that is NaN leaves the grey image. Where
+    it is 0 it is transparent, so that the image stays visible, unless `alpha`, an opacity, is the
+    same everywhere. `captions` has a text below each image's map, by method. `across` draws a
+    column for each image instead.
     """
     check_images(images)
-    row_titles = entries_of("row_titles", row_titles, len(images), "image")
-    for title, values in maps.items():
+    titles = entries_of("titles", titles, len(images), "image")
+    for name, values in maps.items():
         if values.shape != images.shape[:3]:
             raise ValueError(
-                f"the maps of {title!r} have shape {values.shape} for images {images.shape}: "
+                f"the maps of {name!r} have shape {values.shape} for images {images.shape}: "
                 f"resize them to {images.shape[:3]}, one an image"
             )
-    margin = room_for(row_titles)
-    side = min((WIDTH - 0.8 - margin) / (1 + len(maps)), 1.5, 8 / len(images))
-    words = " ".join(("Image", *maps)).split()
-    title_size = size_that_fits(words, 0.9 * side, 9.5)
-    titles = [wrapped(title, side / (CHARACTER * title_size)) for title in ("Image", *maps)]
     captions = captions or {}
     if set(captions) - set(maps):
         raise ValueError(f"captions of {sorted(set(captions) - set(maps))}: name columns of maps")
-    caption_size = size_that_fits(chain.from_iterable(captions.values()), side, 8)
-    for title, texts in captions.items():
-        entries_of(f"captions[{title!r}]", texts, len(images), "image")
-    row_height = side + (0.2 if captions else 0.04)
-    height = 0.15 * max(title.count("\n") + 2 for title in titles) + row_height * len(images)
-    figure, grid = new_panels(len(images), len(titles), margin + side * len(titles) + 0.8, height)
-    for row, image in zip(range(len(images)), images, strict=True):
-        show_image(grid[row, 0], image)
-        for axes, (title, values) in zip(grid[row, 1:], maps.items(), strict=True):
-            shown = unit_range(values[row]) if own_scale else values[row]
-            overlay_map(axes, image, shown, Normalize(0, 1), alpha)
-            if title in captions:
-                axes.set_xlabel(captions[title][row], fontsize=caption_size, labelpad=2)
-    for axes, title in zip(grid[0], titles, strict=True):
-        axes.set_title(title, fontsize=title_size)
-    name_rows(grid, row_titles)
-    add_colour_bar(figure, grid, "Relative\nvalue", ScalarMappable(Normalize(0, 1), HEAT))
+    for name, texts in captions.items():
+        entries_of(f"captions[{name!r}]", texts, len(images), "image")
+    names = ("Image", *maps)
+    beside, above = (names, titles) if across else (titles, names)
+    rows, columns = (len(names), len(images)) if across else (len(images), len(names))
+    beside = [wrapped(text, 14) for text in beside]
+    margin = room_for(beside)
+    side = min((WIDTH - 0.8 - margin) / columns, 1.1 if across else 1.5, 8 / rows)
+    title_size = size_that_fits(" ".join(above).split(), 0.9 * side, 9.5)
+    above = [wrapped(text, side / (CHARACTER * title_size)) for text in above]
+    fitting = side / (CHARACTER * 8)
+    captions = {
+        name: [wrapped(text, fitting) for text in texts] for name, texts in captions.items()
+    }
+    lines = [text.split("\n") for texts in captions.values() for text in texts]
+    caption_size = size_that_fits(chain.from_iterable(lines), side, 8)
+    height = 0.15 * max((text.count("\n") + 2 for text in above), default=0)
+    height += (side + 0.05 + 0.14 * max(map(len, lines), default=0)) * rows
+    figure, grid = new_panels(rows, columns, margin + side * columns + 0.8, height)
+    panels = grid.T if across else grid  # a row an image
+    shades = HEAT if alpha is not None else see_through(HEAT, _MOST_OPAQUE)
+    for number, image in enumerate(images):
+        show_image(panels[number, 0], image)
+        for axes, (name, values) in zip(panels[number, 1:], maps.items(), strict=True):
+            shown = unit_range(values[number]) if own_scale else values[number]
+            overlay_map(axes, image, shown, Normalize(0, 1), alpha, shades)
+            if name in captions:
+                axes.set_xlabel(captions[name][number], fontsize=caption_size, labelpad=2)
+    for axes, text in zip(grid[0], above, strict=False):
+        axes.set_title(text, fontsize=title_size)
+    name_rows(grid, beside)
+    add_colour_bar(figure, grid, "Relative\nvalue", ScalarMappable(Normalize(0, 1), shades))
     return figure
 
 
@@ -164,30 +179,44 @@ def line_panels(frame: pd.DataFrame, x: str, y: str, line: str, xlabel: str, yla
     return figure
 
 
-def gains_with_intervals(
-    frame: pd.DataFrame, value: str, low: str, high: str, label: str, panel: str, xlabel: str
-) -> Figure:
-    """Draw a dot and an interval for each row of `frame`, in a panel for each value of `panel`.
+def gain_cells(frame: pd.DataFrame, panels: Mapping[str, str]) -> Figure:
+    """Draw a method's gains over blind maps as coloured cells with their numbers, in hundredths.
 
-    The arguments but the last name columns. Rows stand in their order, those of one `label` on
-    one line across the panels; the look is that of column `model`. Zero, no gain, is marked, and
-    a dot is hollow where its interval includes it.
+    `frame` has those rows of `tables.gains`: a cell for each test (column `score`) and model, in a
+    panel for each `reference` that is a key of `panels`, whose title is its value. A loss is red; a
+    star says that the gain differs from 0 (column `better`); what was not tested is empty.
     """
-    check_columns(frame, ["model", value, low, high, label, panel])
-    names = list(dict.fromkeys(frame[label]))
-    panels = list(dict.fromkeys(frame[panel]))
-    figure, grid = new_panels(1, len(panels), WIDTH, 1.1 + 0.34 * len(names))
-    for axes in grid.flat[1:]:
-        axes.sharex(grid[0, 0])
-    for axes, title in zip(grid.flat, panels, strict=True):
-        axes.axvline(0, color=GREY, ls="--", lw=1)
-        for _, row in frame[frame[panel] == title].iterrows():
-            look, line = look_of(row["model"]), names.index(row[label])
-            fill = "white" if row[low] <= 0 <= row[high] else look.colour
-            axes.hlines(line, row[low], row[high], color=look.colour, lw=2.2)
-            axes.plot(row[value], line, look.marker, ms=8, mec=look.colour, mfc=fill, mew=1.5)
-        axes.set(title=title, ylim=(len(names) - 0.4, -0.6))
-        axes.set_yticks(range(len(names)), names if axes is grid[0, 0] else [])
-        axes.grid(axis="x")
-    figure.supxlabel(xlabel, fontsize=plt.rcParams["axes.labelsize"])  # once: panels are narrow
+    check_columns(frame, ["model", "reference", "score", "gain", "better"])
+    models, rows = (list(dict.fromkeys(frame[key])) for key in ("model", "score"))
+    limit = 100 * frame["gain"].abs().max()
+    figure, grid = new_panels(1, len(panels), WIDTH, 1.5 + 0.3 * len(rows))
+    for axes, (reference, title) in zip(grid.flat, panels.items(), strict=True):
+        own = frame[frame["reference"] == reference].set_index(["score", "model"])
+        wide = own[["gain", "better"]].unstack().reindex(rows)
+        gains, better = (wide[key].reindex(columns=models) for key in ("gain", "better"))
+        texts = (100 * gains).map(_signed)
+        sns.heatmap(
+            100 * gains,
+            annot=texts.where(better.fillna(0) == 0, texts + "*"),
+            fmt="",
+            annot_kws={"fontsize": 8},
+            cmap=GAINS,
+            vmin=-limit,
+            vmax=limit,
+            cbar=False,
+            linewidths=0.7,
+            xticklabels=[label(name) for name in models],
+            yticklabels=rows if axes is grid[0, 0] else False,
+            ax=axes,
+        )
+        axes.set(title=title, xlabel="", ylabel="")
+        axes.tick_params(length=0)
+        axes.tick_params(axis="x", rotation=90)
+    scale = ScalarMappable(Normalize(-limit, limit), GAINS)
+    add_colour_bar(figure, grid, "Gain, in hundredths", scale)
     return figure
+
+
+def _signed(value: float) -> str:
+    """Return a whole number with its sign, but for 0."""
+    return f"{value:+.0f}".replace("-", "\u2212") if abs(value) >= 0.5 else "0"

@@ -11,7 +11,7 @@ import seaborn as sns
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
-from matplotlib.colors import Normalize
+from matplotlib.colors import Colormap, ListedColormap, Normalize
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -138,15 +138,27 @@ def show_image(axes: Axes, image: np.ndarray, title: str = "") -> None:
     axes.spines[:].set_visible(False)
 
 
+def see_through(name: str, opacity: float) -> Colormap:
+    """Return a colour map that is transparent at 0, and ever more opaque up to `opacity` at 1."""
+    colours = plt.get_cmap(name)(np.linspace(0, 1, 256))
+    colours[:, 3] = np.linspace(0, opacity, 256)
+    return ListedColormap(colours)
+
+
 def overlay_map(
-    axes: Axes, image: np.ndarray, values: np.ndarray, scale: Normalize, alpha: float
+    axes: Axes,
+    image: np.ndarray,
+    values: np.ndarray,
+    scale: Normalize,
+    alpha: float | None,
+    shades: str | Colormap = HEAT,
 ) -> None:
     """Draw a map of any resolution over the image, in grey so that all colour is the map's."""
     grey = image @ [0.299, 0.587, 0.114] / 255  # ITU-R BT.601
     show_image(axes, np.repeat(grey[..., None], 3, axis=2))
     height, width = grey.shape
     edges = (-0.5, width - 0.5, height - 0.5, -0.5)
-    style = {"cmap": HEAT, "norm": scale, "alpha": alpha, "interpolation": "nearest"}
+    style = {"cmap": shades, "norm": scale, "alpha": alpha, "interpolation": "nearest"}
     axes.imshow(values, extent=edges, origin="upper", **style)
 
 

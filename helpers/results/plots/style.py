@@ -47,6 +47,7 @@ PALETTE = ["#332288", "#CC6677", "#999933", "#882255", "#AA4499", "#000000", "#D
 INK, GREY, PALE = "#262626", "#7F7F7F", "#EDEDED"
 
 HEAT, SIGNED, COUNTS = "viridis", "RdBu_r", "Blues"
+GAINS = "RdBu"  # a loss is red
 
 # Methods of explanation have the same line everywhere; what they are compared with is grey.
 DASHES = ("-", "--", "-.", ":", (0, (6, 1.5, 1, 1.5, 1, 1.5)), (0, (9, 2)))

@@ -89,18 +89,21 @@ def bins() -> pd.DataFrame:
     )
 
 
+BLIND = {"random": "over chance", "centre": "over the centre"}
+
+
 def gains() -> pd.DataFrame:
-    """Two methods against two references; only the last interval includes zero."""
-    return pd.DataFrame(
-        {
-            "model": ["cct", "cct", "resnet20", "resnet20"],
-            "method": ["CCT, rollout", "CCT, rollout", "ResNet-20", "ResNet-20"],
-            "reference": ["over chance", "over the centre"] * 2,
-            "gain": [0.2, -0.3, 0.1, 0.02],
-            "low": [0.1, -0.4, 0.05, -0.01],
-            "high": [0.3, -0.2, 0.15, 0.05],
-        }
-    )
+    """Grad-CAM of two models by two tests against two references; one was not tested."""
+    rows = [
+        ("vit", "deletion", "random", 0.12, 1),
+        ("vit", "deletion", "centre", -0.3, -1),
+        ("vit", "ROAD", "random", 0.021, 0),
+        ("vit", "ROAD", "centre", -0.004, -1),
+        ("cct", "deletion", "random", 0.3, 1),
+        ("cct", "ROAD", "random", 0.06, 1),
+        ("cct", "ROAD", "centre", 0.05, 1),
+    ]
+    return pd.DataFrame(rows, columns=["model", "score", "reference", "gain", "better"])
 
 
 def answers() -> pd.DataFrame:
@@ -237,9 +240,7 @@ FIGURES = {
         "Share of pixels deleted",
         "Probability of the class",
     ),
-    "gains_with_intervals": lambda: plots.gains_with_intervals(
-        gains(), "gain", "low", "high", "method", "reference", "Gain in deletion AUC"
-    ),
+    "gain_cells": lambda: plots.gain_cells(gains(), BLIND),
 }
 
 
@@ -645,12 +646,6 @@ def test_accuracy_over_cost_of_many_runs_keeps_the_best_of_the_best_eight_models
     assert legend_texts(figure) == [f"{plots.label(model)}, long" for model in MODELS[-8:]]
 
 
-def test_gains_have_their_axis_label_once():
-    figure = FIGURES["gains_with_intervals"]()
-    assert [axes.get_xlabel() for axes in figure.axes] == ["", ""]
-    assert figure.get_supxlabel() == "Gain in deletion AUC"
-
-
 def test_trials_stand_by_number_on_the_line_of_their_model():
     axes = plots.trials(searched()).axes[0]
     assert [text.get_text() for text in axes.get_yticklabels()] == ["ResNet-20", "ViT"]
@@ -783,7 +778,9 @@ def test_heatmaps_scale_every_map_and_keep_its_order():
         assert (drawn.min(), drawn.max()) == (0, 1)
         assert np.array_equal(np.argsort(drawn, axis=None), np.argsort(values, axis=None))
         assert over.get_clim() == (0, 1)
-        assert over.get_alpha() == 0.5
+        assert over.get_alpha() is None
+        assert over.cmap(0.0)[3] == 0  # the image stays visible
+        assert over.cmap(0.4)[3] < over.cmap(1.0)[3] < 0.8
         assert np.all(grid[row, 2].images[1].get_array() == 0)
     assert figure.axes[6].get_ylabel() == "Relative\nvalue"
 
@@ -837,6 +834,30 @@ def test_heatmaps_write_captions_and_leave_the_image_where_a_map_is_nan():
     captions = [[axes.get_xlabel() for axes in row] for row in grid]
     assert captions == [["", "0.87", ""], ["", "no map", ""]]
     assert np.ma.getmaskarray(grid[0, 1].images[1].get_array()).all()  # drawn as transparent
+
+
+def test_heatmaps_across_have_a_column_an_image():
+    images, maps = pixels(4, 3, 3, 3), np.random.default_rng(1).random((4, 3, 3))
+    captions = {"CAM": ["cat 0.87"] * 4}
+    options = {"captions": captions, "across": True, "alpha": 1}
+    figure = plots.heatmaps(images, {"CAM": maps, "SG": maps}, list("abcd"), **options)
+    grid = np.array(figure.axes[:12]).reshape(3, 4)
+    assert [axes.get_title() for axes in grid[0]] == list("abcd")
+    assert [axes.get_ylabel() for axes in grid[:, 0]] == ["Image", "CAM", "SG"]
+    assert [axes.get_xlabel() for axes in grid[:, 3]] == ["", "cat 0.87", ""]
+    for number in range(4):
+        assert np.array_equal(grid[0, number].images[0].get_array(), images[number])
+        drawn = grid[2, number].images[1]
+        assert drawn.get_alpha() == 1
+        assert np.argmax(drawn.get_array()) == np.argmax(maps[number])
+
+
+def test_captions_that_are_too_long_are_broken():
+    maps = np.ones((8, 8, 8))
+    captions = {"CAM": ["automobile 0.95"] * 7 + ["cat 0.41"]}
+    figure = plots.heatmaps(pixels(8, 8, 8, 3), {"CAM": maps}, captions=captions, across=True)
+    texts = [axes.get_xlabel() for axes in figure.axes[8:16]]
+    assert texts == ["automobile\n0.95"] * 7 + ["cat 0.41"]
 
 
 def test_attention_grid_frames_the_query_and_shares_the_scale():
@@ -897,25 +918,21 @@ def test_line_panels_have_one_style_a_line_and_the_same_axes():
     assert axes.get_ylim()[0] == below["probability"].min()
 
 
-def test_gains_stand_in_order_and_are_hollow_where_the_interval_includes_zero():
-    figure = plots.gains_with_intervals(
-        gains(), "gain", "low", "high", "method", "reference", "Gain"
-    )
-    left, right = figure.axes
-    assert [axes.get_title() for axes in figure.axes] == ["over chance", "over the centre"]
-    assert tick_texts(left.yaxis) == ["CCT, rollout", "ResNet-20"]
+def test_gains_are_cells_with_a_star_where_they_differ():
+    figure = plots.gain_cells(gains(), BLIND)
+    left, right, bar = figure.axes
+    assert [axes.get_title() for axes in (left, right)] == list(BLIND.values())
+    assert tick_texts(left.yaxis) == ["deletion", "ROAD"]
     assert not any(tick_texts(right.yaxis))
-    assert left.get_ylim()[0] > left.get_ylim()[1]  # the first row on top
-    assert left.get_xlim() == right.get_xlim()
-    zero, upper, lower = right.lines
-    assert list(zero.get_xdata()) == [0, 0]
-    assert (upper.get_xydata().tolist(), lower.get_xydata().tolist()) == ([[-0.3, 0]], [[0.02, 1]])
-    assert same_color(upper.get_markerfacecolor(), plots.colour("cct"))
-    assert same_color(lower.get_markerfacecolor(), "white")
-    assert same_color(lower.get_markeredgecolor(), plots.colour("resnet20"))
-    assert lower.get_marker() == plots.marker("resnet20")
-    ends = [bar.get_segments()[0].tolist() for bar in right.collections]
-    assert ends == [[[-0.4, 0], [-0.2, 0]], [[-0.01, 1], [0.05, 1]]]
+    assert tick_texts(right.xaxis) == ["ViT", "CCT-2/3x2"]
+    assert [text.get_text() for text in left.texts] == ["+12*", "+30*", "+2", "+6*"]
+    assert [text.get_text() for text in right.texts] == ["\u221230*", "0*", "+5*"]
+    assert {axes.collections[0].get_clim() for axes in (left, right)} == {(-30, 30)}
+    low, middle, high = plt.get_cmap("RdBu")([0.0, 0.5, 1.0])[:, :3]
+    assert low[0] > low[2]  # a loss is red, a gain blue, and 0 nearly white
+    assert high[2] > high[0]
+    assert middle.min() > 0.9
+    assert bar.get_ylabel() == "Gain, in hundredths"
 
 
 # --- errors -------------------------------------------------------------------------------------
@@ -974,10 +991,8 @@ FRAME = pd.DataFrame({"recall": [0.5]}, ["a"])
             r"captions of \['Grad-CAM'\]: name columns of maps",
         ),
         (
-            lambda: plots.gains_with_intervals(
-                gains(), "auc", "low", "high", "method", "model", "x"
-            ),
-            r"\['auc'\] are missing",
+            lambda: plots.gain_cells(gains().drop(columns="score"), BLIND),
+            r"\['score'\] are missing",
         ),
         (
             lambda: plots.attention_grid(pixels(8, 8, 3), np.ones((3, 65)), (8, 8)),
