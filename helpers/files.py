@@ -1,5 +1,6 @@
 """Files that a download, a kill or a full disk may damage: read with care, and written whole."""
 
+import math
 import os
 import shutil
 import tempfile
@@ -39,9 +40,24 @@ def arrays(path: Path, remedy: str) -> dict[str, np.ndarray]:
     try:
         # `np.load` would leave a file open that it cannot read.
         with path.open("rb") as file, NpzFile(file, allow_pickle=False) as archive:
-            return dict(archive)
+            try:
+                return dict(archive)
+            except MemoryError as error:
+                _require_content(archive.zip, error)
+                raise
     except _DAMAGE as error:
         raise ValueError(f"{path} is damaged ({error}): {remedy}") from error
+
+
+def _require_content(archive, error):
+    """Raise ValueError where it is not memory that is short, but a header that claims too much."""
+    for member in archive.infolist():
+        with archive.open(member) as file:
+            if np.lib.format.read_magic(file) != (1, 0):  # as NumPy writes all but odd ones
+                continue
+            shape, _, kind = np.lib.format.read_array_header_1_0(file)
+        if math.prod(shape) * kind.itemsize > member.file_size:
+            raise ValueError(f"{member.filename} claims more than it holds") from error
 
 
 class NotWritten(OSError):

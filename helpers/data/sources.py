@@ -24,6 +24,8 @@ from helpers.data.names import CIFAR10_CLASSES, CIFAR100_CLASSES, CIFAR100_COARS
 
 VERIFIED = ("x_train", "y_train", "x_test", "y_test", "coarse_train", "coarse_test")  # by SHA-256
 
+RESTORE = "it belongs to the study: restore it, e.g. git checkout helpers/sample"
+
 
 class DataError(RuntimeError):
     """Data is missing, damaged or not what it should be; the text says what to do."""
@@ -143,8 +145,12 @@ def _home() -> Path:
 
 @cache
 def load_sample() -> Data:
-    """The embedded 2,000 training (200 a class) and 1,000 test images (100 a class) of CIFAR-10."""
-    labels = np.load(config.SAMPLE / "labels.npz")
+    """The embedded 2,000 training (200 a class) and 1,000 test images (100 a class) of CIFAR-10.
+
+    Raises:
+        DataError: one of its files is missing or damaged.
+    """
+    labels = _sample_labels()
     arrays = {
         "x_train": _read_sprite(config.SAMPLE / "train.webp", len(labels["y_train"])),
         "y_train": labels["y_train"].astype(np.int64),
@@ -171,14 +177,32 @@ def official_labels(name: str = "cifar10") -> tuple[np.ndarray, np.ndarray]:
     """
     if SOURCES[name].sorts:
         return np.repeat(np.arange(100), 500), np.repeat(np.arange(100), 100)
-    labels = np.load(config.SAMPLE / "labels.npz")
+    labels = _sample_labels()
     return labels["all_y_train"].astype(np.int64), labels["all_y_test"].astype(np.int64)
+
+
+def _sample_labels():
+    path = config.SAMPLE / "labels.npz"
+    try:
+        labels = files.arrays(path, RESTORE)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} is missing: {RESTORE}") from error
+    except ValueError as error:
+        raise DataError(str(error)) from error
+    if missing := {"y_train", "y_test", "train_index", "test_index", "all_y_train"} - set(labels):
+        raise DataError(f"{path} is damaged (no {min(missing)}): {RESTORE}")
+    return labels
 
 
 def _read_sprite(path, count):
     """A lossless picture of 32 x 32 tiles, 50 a row in reading order -> (count, 32, 32, 3)."""
-    sprite = np.asarray(Image.open(path).convert("RGB"))
-    tiles = sprite.reshape(count // 50, 32, 50, 32, 3).transpose(0, 2, 1, 3, 4)
+    try:
+        with Image.open(path) as picture:
+            sprite = np.asarray(picture.convert("RGB"))
+        tiles = sprite.reshape(count // 50, 32, 50, 32, 3).transpose(0, 2, 1, 3, 4)
+    except (OSError, SyntaxError, ValueError) as error:  # what Pillow raises, and another size
+        reason = "missing" if isinstance(error, FileNotFoundError) else f"damaged ({error})"
+        raise DataError(f"{path} is {reason}: {RESTORE}") from error
     return np.ascontiguousarray(tiles.reshape(count, 32, 32, 3))
 
 

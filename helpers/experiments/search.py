@@ -180,8 +180,23 @@ def best(accuracies: Mapping[tuple[str, int], float]) -> str:
 
 
 def chosen() -> dict[str, str]:
-    """The candidate of each family that was searched, as `choose` wrote it."""
-    return json.loads(CHOSEN.read_text(encoding="utf-8")) if CHOSEN.exists() else {}
+    """The candidate of each family that was searched, as `choose` wrote it.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    if not CHOSEN.exists():
+        return {}
+    try:
+        found = json.loads(CHOSEN.read_text(encoding="utf-8"))
+        is_known = set(found.values()) <= set(candidates())
+    except (AttributeError, TypeError, ValueError):  # no JSON, no mapping, not to candidates
+        is_known = False
+    if not is_known:
+        raise ValueError(
+            f"{CHOSEN} is damaged: restore it, or delete it and run python -m helpers search"
+        )
+    return found
 
 
 def choose(model: str, candidate: str) -> None:

@@ -1,6 +1,8 @@
 """Files that are written whole or not at all, and what a kill or a full disk leaves behind."""
 
 import errno
+import io
+import zipfile
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -96,3 +98,26 @@ def test_long_work_is_refused_where_its_result_could_not_be_written(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(files.NotWritten, match="file cannot be written"):
         files.require_writable(tmp_path / "file")
+
+
+@pytest.mark.parametrize("shape", [(10**12, 3), (10**6, 10**9)])
+def test_a_header_that_claims_terabytes_is_damage_and_not_a_lack_of_memory(tmp_path, shape):
+    header = io.BytesIO()
+    about = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, about)
+    path = tmp_path / "file.npz"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("x.npy", header.getvalue() + bytes(12))
+    text = r"file\.npz is damaged \(x\.npy claims more .*: delete it"
+    with pytest.raises(ValueError, match=text):
+        files.arrays(path, "delete it")
+
+
+def test_a_lack_of_memory_is_no_damage(tmp_path, monkeypatch):
+    def lacking(self, key):
+        raise MemoryError
+
+    np.savez(tmp_path / "file.npz", x=np.arange(3))
+    monkeypatch.setattr(files.NpzFile, "__getitem__", lacking)
+    with pytest.raises(MemoryError):
+        files.arrays(tmp_path / "file.npz", "delete it")

@@ -54,23 +54,34 @@ class Keeper(keras.callbacks.Callback):
             return
         remedy = "delete it to start over"
         saved = files.arrays(self.resume, remedy)
-        if "state" not in saved:
-            raise ValueError(f"{self.resume} is damaged (it lacks the state): {remedy}")
-        state = json.loads(str(saved["state"]))
+        try:
+            state = json.loads(str(saved["state"]))
+            missing = {"of", "history", "made_with"} - set(state)
+        except (KeyError, TypeError, ValueError):
+            missing = {"state"}
+        if missing:
+            raise ValueError(f"{self.resume} is damaged (it lacks the {min(missing)}): {remedy}")
         if state["of"] != self._of():
             raise ValueError(
                 f"{self.resume} was left by other settings of this recipe, another model, seed, "
                 "backend, precision or other training images: delete it to start over, or go back "
                 "to those"
             )
+        optimizer = self.model.optimizer.variables
+        for key, own in (
+            ("best", self.model.weights),
+            ("weights", self.model.weights),
+            ("optimizer", optimizer),
+        ):
+            if [array.shape for array in _numbered(saved, key)] != [tuple(v.shape) for v in own]:
+                reason = f"its {key} arrays are not the model's"
+                raise ValueError(f"{self.resume} is damaged ({reason}): {remedy}")
         self.history = state["history"]
         self._warn(provenance.differences(state["made_with"][-1], self.made_with[0]))
         self.made_with = state["made_with"] + self.made_with
         self.best = _numbered(saved, "best")
         self.model.set_weights(_numbered(saved, "weights"))
-        for variable, value in zip(
-            self.model.optimizer.variables, _numbered(saved, "optimizer"), strict=True
-        ):
+        for variable, value in zip(optimizer, _numbered(saved, "optimizer"), strict=True):
             variable.assign(value)
 
     def _warn(self, differences):

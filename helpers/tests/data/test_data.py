@@ -5,6 +5,7 @@ import hashlib
 import http.client
 import io
 import os
+import shutil
 import tarfile
 import urllib.error
 import urllib.request
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from filelock import FileLock
 
-from helpers import data, files
+from helpers import config, data, files
 from helpers.data import sources, splits
 
 # ---- the embedded sample
@@ -718,3 +719,31 @@ def test_damaged_file_is_not_hidden_by_the_sample(tmp_path, monkeypatch):
     (tmp_path / "cifar10.npz").write_bytes(b"not an archive")
     with pytest.raises(data.DataError, match="damaged"):
         data.load("cifar10", allow_sample=True)
+
+
+def cut(path):
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize("name", ["labels.npz", "train.webp", "test.webp"])
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (cut, "is damaged"),
+        (lambda path: path.write_bytes(b""), "is damaged"),
+        (lambda path: path.write_text("version https://git-lfs.github.com/spec/v1"), "is damaged"),
+        (Path.unlink, "is missing: it belongs to the study: restore it"),
+    ],
+    ids=["cut", "empty", "pointer", "missing"],
+)
+def test_a_damaged_sample_is_named(tmp_path, monkeypatch, name, damage, text):
+    folder = shutil.copytree(config.SAMPLE, tmp_path / "sample")
+    monkeypatch.setattr(config, "SAMPLE", folder)
+    damage(folder / name)
+    unkept = [data.load_sample.__wrapped__]
+    unkept += [data.official_labels.__wrapped__] if name == "labels.npz" else []
+    for load in unkept:
+        with pytest.raises(data.DataError, match=text) as told:
+            load()
+        assert str(told.value).startswith(str(folder / name))
+        assert "\n" not in str(told.value)

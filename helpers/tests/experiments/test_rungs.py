@@ -121,3 +121,10 @@ def test_other_trials_are_refused(trial):
 def test_other_models_are_refused():
     with pytest.raises(ValueError, match="no search in rungs for resnet18: choose from cnn"):
         search.settings("resnet18", "draw0_6")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"vit": 3}', '{"vit": []}', "<<<<<<<"])
+def test_a_damaged_choice_is_named(no_choice, text):
+    search.CHOSEN.write_text(text)
+    with pytest.raises(ValueError, match=r"matched\.json is damaged: restore it, or delete it"):
+        search.chosen()

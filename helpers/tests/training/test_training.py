@@ -138,6 +138,14 @@ def test_resume_file_of_other_settings_is_refused(left_over):
         fit(replace(tiny.RECIPE, epochs=5), resume=left_over)
 
 
+def without(prefix):
+    def spoil(path):
+        arrays = files.arrays(path, "")
+        np.savez(path, **{k: v for k, v in arrays.items() if not k.startswith(prefix)})
+
+    return spoil
+
+
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -145,8 +153,18 @@ def test_resume_file_of_other_settings_is_refused(left_over):
         lambda path: path.write_bytes(b""),
         lambda path: path.write_text("not an archive"),
         lambda path: np.savez(path, weights_0000=np.zeros(3)),
+        without("best"),
+        without("weights"),
+        without("optimizer"),
+        without("optimizer_0003"),
+        lambda path: np.savez(path, **files.arrays(path, "") | {"best_0000": np.zeros(3)}),
+        lambda path: np.savez(path, **files.arrays(path, "") | {"state": np.array("[]")}),
+        lambda path: np.savez(path, **files.arrays(path, "") | {"state": np.array("{")}),
     ],
-    ids=["half", "empty", "text", "another archive"],
+    ids=[
+        *("half", "empty", "text", "another archive", "no best", "no weights", "no optimizer"),
+        *("lacks one", "other shape", "no state", "half a state"),
+    ],
 )
 def test_damaged_resume_file_is_refused(left_over, spoil):
     spoil(left_over)
