@@ -12,7 +12,6 @@ from helpers.data.folders import OWN
 from helpers.experiments import own, recipes
 from helpers.experiments import search as rungs
 from helpers.records import provenance, runs
-from helpers.results import searching
 
 # What bad input, a missing file or network, a training that diverges and an unknown backend raise.
 EXPECTED = (ValueError, RuntimeError, OSError, ArithmeticError, config.BackendError)
@@ -238,14 +237,20 @@ def search(options) -> int:
         if failed := _run_trials(todo, options):
             return failed
     for model in families:
-        best = rungs.best(searching.accuracies(model))
+        best = rungs.best(_accuracies(model))
         rungs.choose(model, best)
         print(f"{model}: matched is {best}")
     return status
 
 
 def _missing(model):
-    return rungs.missing(searching.accuracies(model))
+    return rungs.missing(_accuracies(model))
+
+
+def _accuracies(model):
+    from helpers.results import searching  # loads matplotlib, which takes a second
+
+    return searching.accuracies(model)
 
 
 def _run_trials(trials, options) -> int:

@@ -27,6 +27,16 @@ print(sum(os.times()[:2]), *sorted({"keras", "tensorflow", "torch"} & set(sys.mo
     assert float(seconds) < 1
 
 
+def test_the_command_line_loads_no_matplotlib_of_its_own(fresh_python):
+    """Whose settings may be broken; and `explain` chooses how it draws before that loads."""
+    code = """
+import sys
+import helpers.__main__
+print(*{"keras", "matplotlib", "seaborn", "IPython"} & set(sys.modules))
+"""
+    assert fresh_python(code).stdout == "\n"
+
+
 def test_the_order_that_used_to_abort_works_after_helpers(fresh_python):
     result = fresh_python("import helpers, tensorflow, torch, torchvision; print('alive')")
     assert result.stdout == "alive\n"
