@@ -97,8 +97,8 @@ def load_folder(path: Path | str, size: int = 32, skip_unreadable: bool = False)
             to part, a class with fewer pictures than it has parts to be in.
         UnreadableError: pictures that cannot be read: all of them, with reasons.
     """
-    if size not in SIZES:
-        raise ValueError(f"size {size}: choose a multiple of 8 from 16 to 512, such as 32 or 64")
+    if type(size) is not int or size not in SIZES:
+        raise ValueError(f"size {size!r}: choose a multiple of 8 from 16 to 512, such as 32 or 64")
     listing = list_folder(Path(path))
     arrays = _arrays(listing, size)
     reasons = json.loads(str(arrays["unreadable"]))

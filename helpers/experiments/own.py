@@ -75,8 +75,13 @@ def experiments(
             times the training images of the smallest.
 
     Raises:
-        ValueError: another word for when, or fewer than one epoch.
+        ValueError: another word for when, fewer than one epoch, or another type: papermill's `-p`
+            makes one word of what should be a list.
     """
+    if isinstance(models, str):
+        raise ValueError(f"models are {models!r}: pass a list of names, e.g. {[models]}")
+    if epochs is not None and type(epochs) is not int:
+        raise ValueError(f"epochs {epochs!r}: pass a whole number, or None")
     if class_weights not in WHEN:
         raise ValueError(f"class weights {class_weights!r}: choose from {', '.join(WHEN)}")
     counts = np.bincount(pictures.y_train)

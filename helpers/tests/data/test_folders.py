@@ -61,8 +61,10 @@ def test_classes_alone_give_images_labels_and_names(tmp_path):
 def test_the_size_can_be_chosen(tmp_path):
     folder = make(tmp_path / "f", {"a": 3, "b": 3})
     assert data.load_folder(str(folder), size=64).x_train.shape == (6, 64, 64, 3)
-    with pytest.raises(ValueError, match="size 33: choose a multiple of 8 from 16 to 512"):
-        data.load_folder(folder, size=33)
+    for size in (33, "32", 32.0):
+        text = f"size {size!r}: choose a multiple of 8 from 16 to 512"
+        with pytest.raises(ValueError, match=text):
+            data.load_folder(folder, size=size)
 
 
 @pytest.mark.parametrize("name", ["val", "valid", "Validation", "test"])

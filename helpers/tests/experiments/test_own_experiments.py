@@ -60,3 +60,17 @@ def test_classes_are_weighted_where_they_are_uneven(counts, when, expected):
 def test_another_word_for_weights_is_refused():
     with pytest.raises(ValueError, match="choose from where uneven"):
         own.experiments(pictures(40, 40), ["vit"], class_weights="yes")
+
+
+@pytest.mark.parametrize(
+    ("models", "epochs", "text"),
+    [
+        ("vit", None, r"models are 'vit': pass a list of names, e\.g\. \['vit'\]"),
+        (["vit"], "3", "epochs '3': pass a whole number, or None"),
+        (["vit"], 2.5, "epochs 2.5: pass a whole number"),
+        (["vit"], True, "epochs True: pass a whole number"),
+    ],
+)
+def test_what_papermill_makes_of_parameters_is_refused(models, epochs, text):
+    with pytest.raises(ValueError, match=text):
+        own.experiments(pictures(40, 40), models, epochs)
