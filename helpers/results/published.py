@@ -27,8 +27,8 @@ _SPLIT = "both on 5,000 whole validation images, of another split"
 class Curve:
     """Accuracy after each epoch, in percent, as a project's log has it, and our experiment.
 
-    `last` epochs are averaged for the verdict; `ablations` are experiments of ours that differ
-    from the reproduction in one thing and are drawn beside it.
+    `last` epochs are averaged for the verdict; `ablations` are experiments of ours, and the one
+    thing in which they differ from the reproduction, that are drawn beside it.
     """
 
     system: str
@@ -37,7 +37,7 @@ class Curve:
     why: str  # what differs in how the two are measured
     last: int = 5
     loss: tuple[float, ...] = ()  # of training, in nats, where the log has it
-    ablations: tuple[str, ...] = ()
+    ablations: tuple[tuple[str, str], ...] = ()
 
 
 def _log(text: str) -> tuple[float, ...]:
@@ -66,7 +66,7 @@ CURVES = (
             "1.787 1.538 1.397 1.307 1.234 1.157 1.099 1.036 0.983 0.937 "
             "0.883 0.834 0.772 0.708 0.652 0.599 0.542 0.496 0.462 0.444"
         ),
-        ablations=("cifar10/vit_128/dropout_everywhere",),
+        ablations=(("cifar10/vit_128/dropout_everywhere", "dropout everywhere"),),
     ),
     Curve(
         "C: hybrid, balanced",
@@ -74,7 +74,7 @@ CURVES = (
         _log("37.06 48.84 54.92 54.26 60.16 60.80 65.26 63.72"),
         _SPLIT,
         last=3,
-        ablations=("cifar10/hybrid_token/linear_8",),
+        ablations=(("cifar10/hybrid_token/linear_8", "linear tokens"),),
     ),
     Curve(
         "C: hybrid, imbalanced, weighted",
@@ -82,7 +82,7 @@ CURVES = (
         _log("33.50 44.48 48.30 53.30 55.78 58.06 59.82 60.88"),
         _SPLIT,
         last=3,
-        ablations=("cifar10-thinned/hybrid_token/published_8",),
+        ablations=(("cifar10-thinned/hybrid_token/published_8", "no class weights"),),
     ),
 )
 
@@ -207,16 +207,15 @@ def figures(root: Path | None = None) -> pd.DataFrame:
 def curves(root: Path | None = None) -> pd.DataFrame:
     """Accuracy after each epoch, in percent: the logs' and that of our runs.
 
-    Columns: `system`; `run` (`published`, `ours`, or the recipe of an ablation), `model`, `seed`
+    Columns: `system`; `run` (`published`, `ours`, or in what an ablation differs), `model`, `seed`
     (-1 for what is published), `epoch`, `accuracy`.
     """
     rows = []
     for curve in CURVES:
         _, model, _ = curve.experiment.split("/")
         rows.append(_points(curve.system, "published", model, -1, curve.accuracy))
-        for name in (curve.experiment, *curve.ablations):
+        for name, label in ((curve.experiment, "ours"), *curve.ablations):
             for run in runs.recorded(name, root):
-                label = "ours" if name == curve.experiment else run.info["recipe"]
                 accuracy = 100 * run.history["val_accuracy"]
                 rows.append(_points(curve.system, label, model, run.seed, accuracy))
     return pd.concat(rows, ignore_index=True)

@@ -113,10 +113,7 @@ def reproductions(frame: pd.DataFrame) -> Figure:
         Line2D([], [], color="black", marker=".", lw=1, label="published"),
         Line2D([], [], color=GREY, lw=2.4, label="ours, mean"),
         Line2D([], [], color=GREY, lw=0.7, label="ours, a seed"),
-        *(
-            Line2D([], [], color=GREY, ls=style, lw=1.3, label=run.replace("_", " "))
-            for run, style in dashes.items()
-        ),
+        *(Line2D([], [], color=GREY, ls=style, lw=1.3, label=run) for run, style in dashes.items()),
     ]
     add_legend(figure, key)
     return figure

@@ -146,7 +146,7 @@ def epochs() -> pd.DataFrame:
         ("A: ViT", "published", "vit_128", -1, [40, 60]),
         ("A: ViT", "ours", "vit_128", 0, [41, 59]),
         ("A: ViT", "ours", "vit_128", 1, [43, 61]),
-        ("A: ViT", "dropout_everywhere", "vit_128", 0, [30, 50]),
+        ("A: ViT", "dropout everywhere", "vit_128", 0, [30, 50]),
         ("C: hybrid", "published", "hybrid_token", -1, [35, 55]),
     ]
     columns = ["system", "run", "model", "seed", "epoch", "accuracy"]

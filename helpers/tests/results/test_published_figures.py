@@ -54,7 +54,7 @@ def test_curves_are_whole(number, epochs, mean):
 def test_what_is_compared_are_experiments():
     names = {figure.experiment for figure in published.FIGURES}
     for curve in published.CURVES:
-        names |= {curve.experiment, *curve.ablations}
+        names |= {curve.experiment, *dict(curve.ablations)}
     assert names <= set(experiments.EXPERIMENTS)
 
 
@@ -103,7 +103,7 @@ def test_curves_name_ours_and_ablations(record):
     frame = published.curves()
     own = frame[(frame["system"] == VIT.system) & (frame["run"] == "ours")]
     assert own["accuracy"].tolist() == pytest.approx(VIT.accuracy)
-    ablation = frame[frame["run"] == "dropout_everywhere"]
+    ablation = frame[frame["run"] == "dropout everywhere"]
     assert ablation[["seed", "epoch", "accuracy"]].to_numpy().tolist() == [[2, 1, 10], [2, 2, 20]]
 
 
