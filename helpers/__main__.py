@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from helpers import config, experiments, files, records, streams
-from helpers.commands import side_by_side, stopping, study
+from helpers.commands import cluster, side_by_side, stopping, study
 from helpers.data.folders import OWN
 from helpers.experiments import own, recipes
 from helpers.experiments import search as rungs
@@ -67,6 +67,7 @@ def _parser():
         metavar="N",
         help="GPUs that share each batch of a run (default: 1)",
     )
+    cluster.add_options(command)
     command.set_defaults(run=train)
 
     command = commands.add_parser("study", help="compare models on a folder of your own pictures")
@@ -196,6 +197,9 @@ def train(options) -> int:
                 print(f"{experiment.name} seed {seed}: recorded already")
             else:
                 todo.append((experiment, seed))
+
+    if options.cluster is not None and todo:
+        return max(status, cluster.train(todo, options, _report))
 
     def one(experiment, seed):
         from helpers import training  # loads the backend, which takes seconds

@@ -37,18 +37,22 @@ def run(commands: Sequence[Sequence[str]], jobs: int) -> int:
         _end([process for process, _ in running])
 
 
+def limits(threads: int) -> dict[str, str]:
+    """The environment variables with which a process computes on so many threads."""
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS")
+    return dict.fromkeys(names, str(threads))
+
+
 def _start(command, jobs):
     """The command's process, and the thread that hands on what it prints."""
-    threads = str(max(1, provenance.cores() // jobs))
-    limits = dict.fromkeys(
-        ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), threads
-    )
     # The modules that this process has, even if only a script's `sys.path` knows them: -P and the
     # path keep a `helpers.py` of the working folder out.
     path = dict.fromkeys([str(config.ROOT), *filter(None, sys.path)])
     process = subprocess.Popen(
         [sys.executable, "-P", "-m", "helpers", *command],
-        env=os.environ | limits | {"PYTHONPATH": os.pathsep.join(path), config.PART: "1"},
+        env=os.environ
+        | limits(max(1, provenance.cores() // jobs))
+        | {"PYTHONPATH": os.pathsep.join(path), config.PART: "1"},
         stdout=subprocess.PIPE,  # so that it prints lines instead of a bar
         text=True,
         errors="replace",

@@ -17,6 +17,7 @@ predictions or anything of the test set.
 """
 
 import json
+import shutil
 from collections.abc import Callable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -34,6 +35,10 @@ from helpers.experiments import recipes
 from helpers.records import contents, digests, kept
 
 HISTORY, PREDICTIONS, WEIGHTS = "history.csv", "predictions.npz", "model.weights.h5"
+
+
+class UnderWay(RuntimeError):
+    """Another process is training what is to be recorded."""
 
 
 @dataclass(frozen=True)
@@ -192,7 +197,7 @@ def sole_writer(target: Path):
 
     Raises:
         FileExistsError: it is recorded already.
-        RuntimeError: another process is training it.
+        UnderWay: another process is training it.
         ValueError: a damaged run lies there.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -204,7 +209,7 @@ def sole_writer(target: Path):
                 files.remove(files.unfinished(path))
             yield
     except Timeout:
-        raise RuntimeError(
+        raise UnderWay(
             f"another process is training what {target} will record: wait for it, or stop it"
         ) from None
 
@@ -240,6 +245,26 @@ def write(
         if kept.keeps_weights(info):
             save_weights(beside / WEIGHTS)
         write_info(beside, info)
+    return Run(target)
+
+
+def write_copy(found: Run, root: Path | None = None) -> Run:
+    """Record a run that was recorded elsewhere: its files are checked, then written as by `write`.
+
+    Raises:
+        FileExistsError: the run is recorded already.
+        FileNotFoundError: a file is missing.
+        ValueError: a file is damaged, or the run is another one than its folder says.
+    """
+    found.check()
+    target = folder(found.name, found.seed, root)
+    if target.exists():
+        raise FileExistsError(f"{target} is recorded already: delete it to record it anew")
+    names = ["run.json", *found.info["files"]]
+    with files.whole(target, sum((found.folder / name).stat().st_size for name in names)) as beside:
+        beside.mkdir()
+        for name in names:
+            shutil.copyfile(found.folder / name, beside / name)
     return Run(target)
 
 

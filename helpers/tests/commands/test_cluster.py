@@ -1,0 +1,329 @@
+"""Runs on a cluster of three nodes, all on this machine and of one core at most."""
+
+import importlib.util
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import tiny
+
+from helpers import __main__ as command_line
+from helpers import config, training
+from helpers.commands import cluster
+from helpers.records import runs
+
+NAME = tiny.EXPERIMENT.name
+PATHS = [config.ROOT / "helpers" / "tests", Path(__file__).parent / "nodes"]
+NODE = {"object_store_memory": 80 * 2**20}
+COMMAND = """
+import sys
+from pathlib import Path
+import pytest, tiny
+from helpers import __main__ as command_line
+
+tiny.use(pytest.MonkeyPatch(), Path(sys.argv[1]))
+sys.exit(command_line.main(sys.argv[2:]))
+"""
+
+
+def publish(dataset, archive):
+    """Write the images as CIFAR-10's binary archive has them."""
+    with tarfile.open(archive, "w:gz") as tar:
+        for part in ("train", "test"):
+            images, labels = (getattr(dataset, f"{key}_{part}") for key in "xy")
+            pixels = images.transpose(0, 3, 1, 2).reshape(len(images), -1)
+            content = np.column_stack([labels.astype(np.uint8), pixels]).tobytes()
+            member = tarfile.TarInfo(part)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+
+
+class Nodes:
+    """Adds nodes to a cluster, and knows what was trained on them."""
+
+    def __init__(self, ray_cluster, folder):
+        self.cluster, self.folder = ray_cluster, folder
+        self.epochs, self.wait = folder / "epochs", folder / "wait"
+        self.epochs.touch()
+        self.archive = folder / "archive.tar.gz"
+        publish(tiny.dataset(), self.archive)
+        self.running = {}
+
+    def add(self, name, root=config.ROOT):
+        path = os.pathsep.join(map(str, [root, *PATHS]))
+        environment = {
+            "EPOCHS": self.epochs,
+            "WAIT": self.wait,
+            "NODE": name,
+            "ARCHIVE": self.archive,
+            "CIFAR_HOME": self.folder / name,
+            "PYTHONPATH": path,
+        }
+        self.running[name] = self.cluster.add_node(
+            num_cpus=1,
+            node_name=name,
+            **NODE,
+            env_vars={key: str(value) for key, value in environment.items()},
+        )
+
+    def kill(self, name, allow_graceful=False):
+        self.cluster.remove_node(self.running.pop(name), allow_graceful)
+
+    @contextmanager
+    def meanwhile(self, is_so, do=lambda: None):
+        """Beside the block, holds runs in their second epoch until it is so, and does it."""
+
+        def follow():
+            try:
+                until(is_so)
+                do()
+            finally:
+                self.wait.unlink()
+
+        self.wait.touch()
+        thread = threading.Thread(target=follow)
+        thread.start()
+        yield
+        thread.join()
+
+    def begun(self):
+        """Seed, epoch and node of each epoch that was begun, in their order."""
+        lines = map(str.split, self.epochs.read_text().splitlines())
+        return [(int(seed), int(epoch), node) for seed, epoch, node in lines]
+
+    def train(self, *seeds, storage=None):
+        """The command in this process; gives its exit status."""
+        return command_line.main(self.arguments(*seeds, storage=storage))
+
+    def arguments(self, *seeds, storage=None):
+        arguments = ["train", NAME, "--seeds", *map(str, seeds), "--cluster", self.cluster.address]
+        return arguments if storage is None else [*arguments, "--storage", str(storage)]
+
+
+@pytest.fixture(scope="module")
+def head():
+    pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        from ray.cluster_utils import Cluster
+
+        settings = NODE | {"num_cpus": 0, "include_dashboard": False}
+        started = Cluster(initialize_head=True, head_node_args=settings)
+        yield started
+        started.shutdown()
+
+
+@pytest.fixture
+def nodes(head, empty_study, tmp_path_factory, monkeypatch):
+    """Node `a` of the tiny study; the working folder, which Ray puts on its path, holds nothing."""
+    folder = tmp_path_factory.mktemp("nodes")
+    monkeypatch.chdir(folder)
+    found = Nodes(head, folder)
+    found.add("a")
+    yield found
+    for name in list(found.running):
+        found.kill(name, allow_graceful=True)  # or the next test would find it not dead yet
+
+
+@pytest.fixture(scope="module")
+def trained_here(tmp_path_factory):
+    """A function that gives the run of a seed, trained in this process."""
+    root = tmp_path_factory.mktemp("here")
+
+    def run(seed):
+        target = runs.folder(NAME, seed, root)
+        return runs.Run(target) if target.exists() else training.train(tiny.EXPERIMENT, seed, root)
+
+    return run
+
+
+def until(is_so):
+    end = time.monotonic() + 100
+    while not is_so():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def assert_same(run, other):
+    """The same run, times aside; sums go by the number of threads."""
+    histories = (each.history.drop(columns="seconds") for each in (run, other))
+    pd.testing.assert_frame_equal(*histories, rtol=1e-4)
+    np.testing.assert_allclose(run.test_logits, other.test_logits, atol=0.01)
+    np.testing.assert_array_equal(run.val_index, other.val_index)
+    different = {
+        "seconds_training",
+        "images_per_second",
+        "hardware",
+        "files",
+        "alone",
+        "data_sha256",
+    }
+    different |= {"validation", "test"}  # of those logits
+    kept = ({k: v for k, v in each.info.items() if k not in different} for each in (run, other))
+    assert next(kept) == next(kept)
+    assert run.info["files"].keys() == other.info["files"].keys()
+
+
+def test_runs_on_two_nodes_are_recorded_as_they_are_here(nodes, trained_here, capsys):
+    nodes.add("b")
+    with nodes.meanwhile(lambda: len(nodes.begun()) == 4):  # both are in their second epoch
+        assert nodes.train(0, 1, 2) == 0
+    out = capsys.readouterr().out
+    for seed in range(3):
+        run = runs.read(NAME, seed)
+        run.check()
+        assert_same(run, trained_here(seed))
+        assert run.info["hardware"]["cores"] == 1
+        assert f"{NAME} seed {seed}: recorded, epoch {run.info['best_epoch']}, " in out
+    assert "2 of 3 runs left, at this rate until " in out
+    assert sorted({node for _, _, node in nodes.begun()}) == ["a", "b"]
+    assert all((nodes.folder / name / "cifar10.npz").exists() for name in "ab")  # fetched there
+    assert len(nodes.begun()) == 6
+    assert nodes.train(0, 1, 2) == 0
+    assert capsys.readouterr().out.count("recorded already") == 3
+
+
+@pytest.mark.parametrize("is_shared", [True, False])
+def test_the_run_of_a_node_that_dies_ends_on_another(nodes, tmp_path, trained_here, is_shared):
+    storage = tmp_path / "storage" if is_shared else None
+    nodes.add("b")
+
+    def kill():
+        nodes.kill(nodes.begun()[0][2])
+
+    with nodes.meanwhile(lambda: (0, 2) in [epoch[:2] for epoch in nodes.begun()], kill):
+        assert nodes.train(0, storage=storage) == 0
+    begun = nodes.begun()
+    first, last = begun[0][2], begun[-1][2]
+    assert {first, last} == {"a", "b"}
+    again = [] if is_shared else [(0, 1, last)]
+    assert begun == [(0, 1, first), (0, 2, first), *again, (0, 2, last)]
+    assert_same(runs.read(NAME), trained_here(0))
+    if is_shared:
+        assert not [path for path in storage.rglob("*") if path.suffix in (".json", ".npz")]
+
+
+def test_a_command_that_is_killed_goes_on_when_it_is_started_again(
+    nodes, empty_study, tmp_path, trained_here, capsys
+):
+    storage = tmp_path / "storage"
+    runs.write_copy(trained_here(0))
+    command = [sys.executable, "-c", COMMAND, empty_study]
+    command += nodes.arguments(0, 1, 2, storage=storage)
+    paths = os.pathsep.join(map(str, [config.ROOT, PATHS[0]]))
+    log = (tmp_path / "log").open("w")
+    nodes.wait.touch()
+    with (
+        log,
+        subprocess.Popen(
+            command, stdout=log, stderr=log, env=os.environ | {"PYTHONPATH": paths}
+        ) as process,
+    ):
+        try:
+            until(lambda: (1, 2, "a") in nodes.begun())
+        finally:
+            process.kill()
+            nodes.wait.unlink()
+            print((tmp_path / "log").read_text())
+    assert nodes.train(0, 1, 2, storage=storage) == 0
+    assert f"{NAME} seed 0: recorded already" in capsys.readouterr().out
+    begun = [(seed, epoch) for seed, epoch, _ in nodes.begun()]
+    assert [begun.count((1, epoch)) for epoch in (1, 2)] == [1, 2]
+    assert [begun.count((2, epoch)) for epoch in (1, 2)] == [1, 1]
+    for seed in (0, 1, 2):
+        assert_same(runs.read(NAME, seed), trained_here(seed))
+
+
+def test_a_node_with_other_code_is_refused_by_name(nodes, tmp_path, capsys):
+    ignored = shutil.ignore_patterns("tests", "__pycache__")
+    other = tmp_path / "other"
+    shutil.copytree(config.ROOT / "helpers", other / "helpers", ignore=ignored)
+    with open(other / "helpers" / "config.py", "a") as file:
+        file.write("# another line\n")
+    nodes.add("old", other)
+    assert nodes.train(0, 1) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("error: node old on ")
+    assert "has other code in helpers" in err
+    assert err.count("\n") == 1
+    assert {node for _, _, node in nodes.begun()} == {"a"}
+
+    arguments = [*nodes.arguments(2), "--cpus-per-run", "2"]
+    assert command_line.main(arguments) == 1
+    text = "error: no node of this cluster can take a run of 2 CPU with this code\n"
+    assert capsys.readouterr().err == text
+
+
+@pytest.mark.parametrize("file", ["history.csv", "predictions.npz", "run.json"])
+def test_what_comes_back_damaged_is_not_recorded(empty_study, trained_here, file):
+    content = cluster._content(trained_here(0))
+    content[file] = content[file][:-30]
+    with pytest.raises(ValueError, match=f"{file} is damaged"):
+        cluster.take_in(tiny.EXPERIMENT, 0, content)
+    with pytest.raises(ValueError, match="is the record of"):
+        cluster.take_in(tiny.EXPERIMENT, 1, cluster._content(trained_here(0)))
+    assert list(empty_study.rglob("*.*")) == []
+
+
+def test_a_run_that_another_process_trains_is_waited_for(tmp_path, trained_here, capsys):
+    root = tmp_path / "storage"
+    target = runs.folder(NAME, 0, root)
+    with runs.sole_writer(target):
+        waiting = threading.Thread(
+            target=lambda: content.update(cluster.train_on_node(tiny.EXPERIMENT, 0, 1, str(root)))
+        )
+        content = {}
+        waiting.start()
+        until(lambda: "another process is training" in capsys.readouterr().out)
+        runs.write_copy(trained_here(0), root)
+    waiting.join(20)
+    assert content == cluster._content(trained_here(0))
+
+
+def test_a_storage_keeps_nothing_that_is_recorded(empty_study, tmp_path, trained_here):
+    root = cluster._root(tmp_path / "storage")
+    left = runs.write_copy(trained_here(0), root)
+    assert cluster._root(tmp_path / "storage") == root
+    assert left.folder.exists()
+    runs.write_copy(trained_here(0))
+    cluster._root(tmp_path / "storage")
+    assert not left.folder.exists()
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "no.such.host.invalid:6379"])
+def test_where_no_cluster_answers_one_line_says_so(empty_study, capsys, address):
+    pytest.importorskip("ray")
+    assert command_line.main(["train", NAME, "--cluster", address]) == 1
+    err = capsys.readouterr().err
+    assert err.startswith(f"error: no Ray cluster at {address} (")
+    assert err.count("\n") == 1
+
+
+def test_without_ray_one_line_says_what_to_install(empty_study, capsys, monkeypatch):
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert command_line.main(["train", NAME, "--cluster", "local"]) == 1
+    text = "error: --cluster needs Ray: run pip install -e '.[cluster]'\n"
+    assert capsys.readouterr().err == text
+    assert runs.recorded() == []
+
+
+def test_ray_is_not_loaded_where_it_is_not_asked_for(fresh_python):
+    code = """
+import sys
+from helpers import __main__ as command_line
+try:
+    command_line.main(["train", "--help"])
+finally:
+    assert "ray" not in sys.modules
+"""
+    assert "--cluster ADDRESS" in fresh_python(code).stdout
