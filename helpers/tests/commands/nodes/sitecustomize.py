@@ -2,8 +2,8 @@
 
 Python imports it as it starts.  It waits until `helpers.training` is loaded, which is not before
 a run's environment is set.  Each epoch that begins adds a line to the file EPOCHS: its seed, its
-number and NODE.  The second one waits while the file WAIT exists.  The tiny data set is fetched as
-CIFAR-10 is: ARCHIVE is its official archive.
+number, NODE and the process.  The second one waits while the file WAIT exists.  The tiny data set
+is fetched as CIFAR-10 is: ARCHIVE is its official archive.
 """
 
 import importlib.util
@@ -59,7 +59,7 @@ def _patch():
     def begin_and_say(self, epoch, logs=None):
         begin(self, epoch, logs)
         with open(os.environ["EPOCHS"], "a") as file:
-            print(self.batches.seed, epoch + 1, os.environ["NODE"], file=file)
+            print(self.batches.seed, epoch + 1, os.environ["NODE"], os.getpid(), file=file)
         while epoch and os.path.exists(os.environ["WAIT"]):
             time.sleep(0.05)
 
