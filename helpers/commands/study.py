@@ -4,15 +4,21 @@ Training goes first, in this process, where its progress shows; the notebook the
 """
 
 import os
+import time
 from pathlib import Path
 
 from helpers import config, data, experiments, files
-from helpers.experiments import Experiment
 from helpers.records import runs
 
 NOTEBOOK = "08_your_own_images.ipynb"
 MODELS = ("cnn_baseline", "resnet20", "vit", "hybrid_token", "cct")
 STARTING = 10  # seconds that a run takes beside its training, about
+# Of the page: no wider than is read well, what cells print in line with what they say.
+STYLE = """
+main { max-width: 62rem; margin: 0 auto; padding: 1rem; }
+.jp-RenderedMarkdown.jp-OutputArea-output { padding-left: 0; }
+.jp-OutputArea-child .jp-RenderedHTMLCommon, .jp-RenderedImage { padding-left: 5px; }
+"""
 
 
 def run(options) -> None:
@@ -21,41 +27,54 @@ def run(options) -> None:
     target = config.OWN / pictures.name.removeprefix(data.folders.OWN)
     files.require_writable(target)
     print(data.folder_report(pictures, options.seeds[0]), end="\n\n", flush=True)
-    planned = experiments.own.experiments(
-        pictures, options.models, options.epochs, options.class_weights
-    )
-    recorded = _train(planned, options, pictures)
+    recorded = _train(options, pictures)
     _execute(target, options)
     page = _write_page(target)
     _export(recorded, target)
     print(f"{page}: open it in a browser; tables, plots, runs and models are beside it")
 
 
-def _train(planned: list[Experiment], options, pictures) -> list[runs.Run]:
+def _train(options, pictures) -> list[runs.Run]:
     """The runs of all experiments and seeds, and of the pre-trained network where it is there."""
     from helpers import training  # loads the backend, which takes seconds
 
+    training.own.require_same(pictures)
+    planned = experiments.own.experiments(
+        pictures, options.models, options.epochs, options.class_weights
+    )
     seeds = list(dict.fromkeys(options.seeds))
-    todo = [
-        experiment
-        for experiment in planned
-        for seed in seeds
-        if not runs.is_recorded(runs.folder(experiment.name, seed))
-    ]
-    seconds = sum(training.estimate_seconds(one, pictures) + STARTING for one in todo)
+    all_runs = [(experiment, seed) for experiment in planned for seed in seeds]
+    todo = [run for run in all_runs if not runs.is_recorded(runs.folder(run[0].name, run[1]))]
+    seconds = {one.name: training.estimate_seconds(one, pictures) + STARTING for one, _ in todo}
+    left = sum(seconds[one.name] for one, _ in todo)
     print(
-        f"{len(todo)} of {len(planned) * len(seeds)} runs are to be trained: about "
-        f"{max(1, round(seconds / 60))} minutes here, then a minute or two for the page",
+        f"{len(todo)} of {len(all_runs)} runs are to be trained: about {_minutes(left)} here, then "
+        "a minute or two for the pre-trained network and the page",
         flush=True,
     )
-    found = [training.own.run(one, seed, pictures) for one in planned for seed in seeds]
+    found, began, estimated = [], time.perf_counter(), 0.0
+    for experiment, seed in all_runs:
+        found.append(training.own.run(experiment, seed, pictures))
+        if (experiment, seed) in todo:
+            estimated += seconds[experiment.name]
+            rest = (left - estimated) * (time.perf_counter() - began) / estimated
+            done = f"{len(found)} of {len(all_runs)} runs are done"
+            print(f"{done}: about {_minutes(rest)} more" if rest else done, flush=True)
     try:
         found += training.own.pretrained(
-            options.folder, seeds, skip_unreadable=options.skip_unreadable
+            options.folder,
+            seeds,
+            experiments.own.weighting(pictures, options.class_weights),
+            options.skip_unreadable,
         )
     except FileNotFoundError as missing:
         print(f"without a pre-trained network: {missing}", flush=True)
     return found
+
+
+def _minutes(seconds: float) -> str:
+    minutes = max(1, round(seconds / 60))
+    return "a minute" if minutes == 1 else f"{minutes} minutes"
 
 
 def _execute(target: Path, options) -> None:
@@ -84,13 +103,26 @@ def _execute(target: Path, options) -> None:
 
 
 def _write_page(target: Path) -> Path:
-    """The executed notebook as a page by itself, without its code."""
+    """The executed notebook as a page by itself: without its code, what came out first.
+
+    Cells tagged `answer` go to the top, those tagged `notebook`, on how to use it, are left out.
+    """
+    import nbformat
     from nbconvert import HTMLExporter
 
+    notebook = nbformat.read(target / NOTEBOOK, as_version=4)
+    title = f"{target.name}: which network suits these pictures?"
+    tagged = {tag: [] for tag in ("answer", "notebook", "")}
+    for cell in notebook.cells:
+        tags = cell.metadata.get("tags", [])
+        tagged[next((tag for tag in tagged if tag in tags), "")].append(cell)
+    heading = nbformat.v4.new_markdown_cell(f"# {title}", id="title")
+    notebook.cells = [heading, *tagged["answer"], *tagged[""]]
     exporter = HTMLExporter(
         exclude_input=True, exclude_input_prompt=True, exclude_output_prompt=True
     )
-    text, _ = exporter.from_filename(str(target / NOTEBOOK))
+    text, _ = exporter.from_notebook_node(notebook, {"metadata": {"name": title}})
+    text = text.replace("</head>", f"<style>{STYLE}</style></head>", 1)
     page = (target / NOTEBOOK).with_suffix(".html")
     with files.whole(page, len(text)) as beside:
         beside.write_text(text, encoding="utf-8", newline="\n")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd  # which takes a while to load
 
 FEW_TO_TRAIN, FEW_TO_TEST = 20, 5  # of a class: fewer are worth a word
-CUT = 2  # times as long as wide, from where on little is left of a picture
+CUT = 2  # times as long as wide, the text says twice: little is left of such a picture
 UNEVEN = 1.5  # times the training images of the smallest class, from where on it is worth a word
 
 
@@ -128,8 +128,8 @@ def _on_counts(counts):
             "look at macro recall beside accuracy, and try class weights."
         )
     yield (
-        f"Guessing {train.idxmax()} each time is right for {test[train.idxmax()] / test.sum():.0%} "
-        f"of the {test.sum():,} test images."
+        f"Guessing {train.idxmax()} each time is right for "
+        f"{100 * test[train.idxmax()] / test.sum():.0f} % of the {test.sum():,} test images."
     )
     for part, few in (("train", FEW_TO_TRAIN), ("test", FEW_TO_TEST)):
         short = counts.index[counts[part] < few]
@@ -144,7 +144,7 @@ def _on_sizes(sides, size):
         yield f"{_count(small)} smaller than {size} pixels, and enlarged."
     long = int((sides.max(axis=1) > CUT * sides.min(axis=1)).sum())
     if long:
-        yield f"{_count(long)} more than {CUT} times as long as wide: only the middle is seen."
+        yield f"{_count(long)} more than twice as long as wide: only the middle is seen."
 
 
 def _on_files(data):

@@ -82,13 +82,11 @@ def experiments(
         raise ValueError(f"models are {models!r}: pass a list of names, e.g. {[models]}")
     if epochs is not None and type(epochs) is not int:
         raise ValueError(f"epochs {epochs!r}: pass a whole number, or None")
-    if class_weights not in WHEN:
-        raise ValueError(f"class weights {class_weights!r}: choose from {', '.join(WHEN)}")
+    weights = weighting(pictures, class_weights)
     counts = np.bincount(pictures.y_train)
-    is_uneven = bool(counts.max() >= report.UNEVEN * counts.min())
+    is_uneven = _is_uneven(counts)
     drawn = SHARE * ((not pictures.has_test) + (pictures.val_index is None))
     images = round(counts.sum() * (1 - drawn))
-    weights = (False, True) if (is_uneven, class_weights) in WEIGHTED else (False,)
     return [
         Experiment(
             pictures.name,
@@ -99,3 +97,15 @@ def experiments(
         for is_weighted in weights
         for model in dict.fromkeys(models)
     ]
+
+
+def weighting(pictures: FolderData, class_weights: str = "where uneven") -> tuple[bool, ...]:
+    """Whether classes are weighted, of each experiment on a model; arguments as `experiments`'."""
+    if class_weights not in WHEN:
+        raise ValueError(f"class weights {class_weights!r}: choose from {', '.join(WHEN)}")
+    is_uneven = _is_uneven(np.bincount(pictures.y_train))
+    return (False, True) if (is_uneven, class_weights) in WEIGHTED else (False,)
+
+
+def _is_uneven(counts):
+    return bool(counts.max() >= report.UNEVEN * counts.min())

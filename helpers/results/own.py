@@ -7,31 +7,63 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy import stats
 
+from helpers import experiments
 from helpers.records import runs
 from helpers.results import metrics, plots
+from helpers.results.plots.layout import MOST_CLASSES
 
 GUESSING = "guessing {}"
-_LABELS = {"efficientnet_lite0": "EfficientNet-Lite0, pre-trained"}
 SUMMARY = ["accuracy", "macro F1", "macro recall"]
 
 
 def by_model(chosen: Sequence[runs.Run]) -> dict[str, list[runs.Run]]:
     """Runs by the label of their model, which says where the loss weighs classes; seeds in order.
 
-    Labels end in ", weighted" then; they are those of all tables and figures here.
+    They are the labels of all tables here, e.g. "EfficientNet-Lite0 (pre-trained, weighted)".
     """
     found = {}
     for run in sorted(chosen, key=lambda run: run.seed):
-        weighted = run.info["recipe"].endswith("_weighted")
-        model = run.info["model"]
-        label = _LABELS.get(model) or plots.label(model)
-        label += ", weighted" if weighted else ""
-        found.setdefault(label, []).append(run)
+        found.setdefault(label(run), []).append(run)
     return found
 
 
+def label(run: runs.Run) -> str:
+    """The model's name, and what tells the run from others of it."""
+    notes = ["pre-trained"] if _is_pretrained(run) else []
+    notes += ["weighted"] if _is_weighted(run) else []
+    name = plots.label(run.info["model"])
+    return f"{name} ({', '.join(notes)})" if notes else name
+
+
+def _weighted(label):
+    """The label of the same model with class weights."""
+    return f"{label[:-1]}, weighted)" if label.endswith(")") else f"{label} (weighted)"
+
+
+def _is_pretrained(run):
+    return run.info["recipe"].startswith("linear")
+
+
+def _model(run):
+    return run.info["model"], _is_pretrained(run)
+
+
+def _is_weighted(run):
+    return run.info["recipe"].endswith("_weighted")
+
+
+def unweighted(chosen: Sequence[runs.Run]) -> list[runs.Run]:
+    """Those that were trained without class weights, which each model was."""
+    return [run for run in chosen if not _is_weighted(run)]
+
+
+def size(run: runs.Run) -> int:
+    """Side in pixels of the images that a run's model takes."""
+    return dict(run.config["model_options"]).get("size", experiments.own.SIZE)
+
+
 def scores(chosen: Sequence[runs.Run], guess: int) -> pd.DataFrame:
-    """A row a model, the best first: means over seeds, and each seed's accuracy.
+    """A row a model, the best first: means over seeds, and, of several, each one's accuracy.
 
     The last row is guessing class number `guess` each time, the largest of the training images.
     """
@@ -48,7 +80,8 @@ def scores(chosen: Sequence[runs.Run], guess: int) -> pd.DataFrame:
     row |= {f"seed {seed}": guessed[seed][0] for seed in seeds}
     name = GUESSING.format(chosen[0].info["classes"][guess])
     table = pd.concat([table, pd.DataFrame({name: row}).T])
-    return table[SUMMARY + [f"seed {seed}" for seed in seeds]].rename_axis("model")
+    columns = [f"seed {seed}" for seed in seeds] if len(seeds) > 1 else []
+    return _titled(table[SUMMARY + columns].astype(float), "model")
 
 
 _KEYS = ("accuracy", "macro_f1", "macro_recall")
@@ -56,6 +89,11 @@ _KEYS = ("accuracy", "macro_f1", "macro_recall")
 
 def _row(values):
     return dict(zip(SUMMARY, map(np.mean, values), strict=True))
+
+
+def _titled(table, title):
+    """The table, its rows' title in the line of its columns' names, as pages have it."""
+    return table.rename_axis(index=None, columns=title)
 
 
 def _guessed(run, guess):
@@ -67,13 +105,13 @@ def _guessed(run, guess):
 
 def gained_by_weights(table: pd.DataFrame) -> pd.DataFrame:
     """What class weights add to the means of `scores`, in points: a row a model that has both."""
-    labels = [label for label in table.index if f"{label}, weighted" in table.index]
+    labels = [label for label in table.index if _weighted(label) in table.index]
     rows = {
-        label: 100 * (table.loc[f"{label}, weighted", SUMMARY] - table.loc[label, SUMMARY])
+        label: 100 * (table.loc[_weighted(label), SUMMARY] - table.loc[label, SUMMARY])
         for label in labels
     }
     frame = pd.DataFrame(rows, index=SUMMARY).T
-    return frame.astype(float).round(1).rename_axis("points, by class weights")
+    return _titled(frame.astype(float).round(1), "points")
 
 
 def recalls(chosen: Sequence[runs.Run]) -> pd.DataFrame:
@@ -94,21 +132,32 @@ def recalls(chosen: Sequence[runs.Run]) -> pd.DataFrame:
     ).T
 
 
+def outermost(values: pd.Series) -> list[str]:
+    """The classes to draw, in their order: those with the lowest and the highest values, 20 in all.
+
+    Args:
+        values: a number by class.
+    """
+    ranks = values.rank(method="first")
+    half = MOST_CLASSES / 2
+    return list(values.index[(ranks <= half) | (ranks > len(values) - half)])
+
+
 def costs(chosen: Sequence[runs.Run], milliseconds: dict[str, float]) -> pd.DataFrame:
     """What a model takes: parameters, megabytes of float32, milliseconds an image, training."""
     rows = {}
     for label, own in by_model(chosen).items():
         info = own[0].info
-        options = dict(own[0].config["model_options"])
         rows[label] = {
-            "pixels": options.get("size", 32),
+            "pixels": size(own[0]),
+            "epochs": "-" if _is_pretrained(own[0]) else info["epochs_run"],
             "weights": f"{info['parameters']:,}",
             "MB": round(4 * info["parameters"] / 1e6, 1),
             "million MACs": round(info["macs"] / 1e6, 1),
             "ms an image": round(milliseconds[label], 1),
             "seconds to train": round(np.mean([run.info["seconds_training"] for run in own]), 1),
         }
-    return pd.DataFrame(rows).T.rename_axis("model")
+    return _titled(pd.DataFrame(rows).T, "model")
 
 
 def margin(run: runs.Run) -> float:
@@ -130,9 +179,9 @@ def trust(chosen: Sequence[runs.Run]) -> str:
     low, high = interval(run)
     count = len(run.test_labels)
     return (
-        f"{count:,} test images: ± {100 * margin(run):.0f} points. The {_percent(_mean([run]))} of "
-        f"{label} with seed {run.seed} stand for anything from {_percent(low)} to {_percent(high)} "
-        "on all the pictures that these were drawn from (95 %, Wilson)."
+        f"{_count(count)}: ± {100 * margin(run):.0f} points. {label} with seed {run.seed} has "
+        f"{_percent(_mean([run]))}; on all the pictures that these were drawn from it may have "
+        f"anything from {_percent(low)} to {_percent(high)} (95 % interval, Wilson)."
     )
 
 
@@ -141,34 +190,56 @@ def advice(chosen: Sequence[runs.Run], guess: int) -> str:
 
     A lead decides nothing that is no larger than the two margins of one seed's test set together
     (the root of the sum of their squares): on the same images it may be known better than that.
+    Whether the classes of the same model are weighted is no other model.
     """
     ranked = _ranked(chosen)
     label, own = ranked[0]
     best, error = _mean(own), margin(own[0])
     guessing = float(np.mean([_guessed(run, guess)[0] for run in own]))
     count = len(own[0].test_labels)
-    known = f"{count:,} test images tell accuracies to ± {100 * error:.0f} points"
+    known = (
+        f"{_count(count)} tell{'s' if count == 1 else ''} an accuracy to ± {100 * error:.0f} points"
+    )
     if best - guessing <= error:
         return (
             f"Take none of them yet: {label} is best with {_percent(best)}, guessing the largest "
-            f"class has {_percent(guessing)}, and {known}; more pictures help most."
+            f"class is right for {_percent(guessing)}, and {known}; more pictures help most."
         )
     seeds = f"{len(own)} seed{'s' if len(own) > 1 else ''}"
+    seen = {_model(own[0])}
+    others = {}  # the better of each
+    for name, other in ranked:
+        if _model(other[0]) not in seen:
+            seen.add(_model(other[0]))
+            others[name] = other
     close = [
         name
-        for name, other in ranked[1:]
+        for name, other in others.items()
         if best - _mean(other) <= np.hypot(error, margin(other[0]))
     ]
     if close:
         return (
-            f"Take {label} for now: {_percent(best)} over {seeds}; but {known}, which is too few "
-            f"to tell it from {', '.join(close)}: more pictures have to say."
+            f"Take {label} for now, with {_percent(best)} over {seeds}; but {known}, too coarse to "
+            f"tell it from {_either(close)}: more pictures have to decide."
         )
-    lead = f", {100 * (best - _mean(ranked[1][1])):.0f} more than {ranked[1][0]}"
+    second, its = "guessing the largest class", guessing
+    if others:
+        second, runner_up = next(iter(others.items()))
+        its = _mean(runner_up)
+    points = f"{100 * (best - its):.0f} point"
+    points += "" if points == "1 point" else "s"
     return (
-        f"Take {label}: {_percent(best)} over {seeds}{lead if len(ranked) > 1 else ''}; {known}, "
-        "so that this is more than which images test, on pictures like these."
+        f"Take {label}: {_percent(best)} over {seeds}, {points} more than {second}; {known}, so "
+        "that the lead is no accident of which pictures test, as long as yours are like these."
     )
+
+
+def _count(images):
+    return f"{images:,} test image{'s' if images != 1 else ''}"
+
+
+def _either(names):
+    return " or ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
 
 
 def _ranked(chosen):
@@ -197,7 +268,8 @@ def against_the_centre(gains: np.ndarray, shown: int) -> str:
         shown: images that were explained, those without a map among them.
     """
     if len(gains) < 2:
-        return f"{len(gains)} of {shown} images have a map: too few to test."
+        have = "has" if len(gains) == 1 else "have"
+        return f"{len(gains)} of {shown} images {have} a map: too few to test."
     half = float(stats.t.ppf(0.975, len(gains) - 1) * np.std(gains, ddof=1) / len(gains) ** 0.5)
     mean = float(gains.mean())
     if abs(mean) <= half:

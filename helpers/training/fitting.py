@@ -105,7 +105,13 @@ def fit(
     _compile(model, settings, len(batches), classes, in_chunks)
     if settings.loss == "balanced_softmax":
         losses.balance_softmax(model, data.class_counts(split.y_train, classes))
-    keeper = Keeper(settings, batches, resume, SECONDS_BETWEEN_SAVES if in_chunks else 0)
+    keeper = Keeper(
+        settings,
+        batches,
+        resume,
+        SECONDS_BETWEEN_SAVES if in_chunks else 0,
+        split.data.sha256["images"] if isinstance(split.data, data.FolderData) else "",
+    )
     keeper.set_model(model)
     keeper.restore()
     if not keeper.is_finished():

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from helpers import data, models
 from helpers.backend import keras
-from helpers.experiments import Experiment
+from helpers.experiments import Experiment, own
 from helpers.experiments.recipe import Recipe
 from helpers.records import provenance, runs
 from helpers.results import metrics
@@ -30,14 +31,14 @@ def run(experiment: Experiment, seed: int, pictures: data.FolderData) -> runs.Ru
     """
     target = runs.folder(experiment.name, seed)
     if runs.is_recorded(target):
-        return _of_these(runs.Run(target), pictures.sha256)
+        return _of_these(runs.Run(target), pictures)
     return recording.train(experiment, seed, pictures=pictures)
 
 
 def pretrained(
     folder: Path | str,
     seeds: Iterable[int],
-    is_weighted: bool = False,
+    weighted: Iterable[bool] = (False,),
     skip_unreadable: bool = False,
     size: int = PIXELS,
 ) -> list[runs.Run]:
@@ -48,7 +49,7 @@ def pretrained(
     Args:
         folder: of the pictures.
         seeds: of the splits, which are those of the other models.
-        is_weighted: whether each image weighs by the rarity of its class.
+        weighted: whether each image weighs by the rarity of its class; for each, runs of all seeds.
         skip_unreadable: as in `data.load_folder`.
         size: side of the images in pixels.
 
@@ -57,17 +58,17 @@ def pretrained(
         ValueError: a run is damaged, or was recorded before the pictures changed.
     """
     pictures = data.load_folder(folder, size, skip_unreadable)
-    recipe = "linear_weighted" if is_weighted else "linear"
     settings = Recipe(epochs=1, model_options=(("size", size),))
-    experiment = Experiment(pictures.name, PRETRAINED, recipe, settings)
     found, seen = [], None
-    for seed in seeds:
+    for is_weighted, seed in product(weighted, seeds):
+        recipe = "linear_weighted" if is_weighted else "linear"
+        experiment = Experiment(pictures.name, PRETRAINED, recipe, settings)
         target = runs.folder(experiment.name, seed)
         if not runs.is_recorded(target):
             with runs.sole_writer(target):
                 seen = seen or _Seen(pictures)
                 _fit(experiment, seed, seen, is_weighted)
-        found.append(_of_these(runs.Run(target), pictures.sha256))
+        found.append(_of_these(runs.Run(target), pictures))
     return found
 
 
@@ -128,12 +129,20 @@ def _fit(experiment, seed, seen, is_weighted):
     )
 
 
-def _of_these(found: runs.Run, sha256) -> runs.Run:
+def require_same(pictures: data.FolderData) -> None:
+    """Raise ValueError where runs at this size were recorded on other pictures of the name."""
+    for found in runs.found(f"{pictures.name}/*"):
+        if dict(found.config["model_options"]).get("size", own.SIZE) == pictures.size:
+            _of_these(found, pictures)
+
+
+def _of_these(found: runs.Run, pictures) -> runs.Run:
     """The run, if it is on the pictures as they are now."""
-    if found.info["data_sha256"] != dict(sha256):
+    if found.info["data_sha256"] != dict(pictures.sha256):
         raise ValueError(
-            f"{found.folder} was recorded before the pictures changed: delete "
-            f"{found.folder.parents[3].parent}, or give the folder of pictures another name"
+            f"{found.folder} was recorded on other pictures than {pictures.folder} has now: it was "
+            f"changed, or another folder had its name; delete {found.folder.parents[3].parent} to "
+            f"study it anew, or rename {pictures.folder}"
         )
     return found
 

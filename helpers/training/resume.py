@@ -30,11 +30,20 @@ class Keeper(keras.callbacks.Callback):
         every: 0: the file is written after each epoch, and training waits for it.  Else it is
             written beside training, this many seconds after the last one or later, and in
             `close`, which a training that ends or is interrupted has to call.
+        pictures: digest of a user's own images, on which alone the file may go on; CIFAR's don't
+            change.
     """
 
-    def __init__(self, settings: Recipe, batches: Batches, resume: Path | None, every: float = 0):
+    def __init__(
+        self,
+        settings: Recipe,
+        batches: Batches,
+        resume: Path | None,
+        every: float = 0,
+        pictures: str = "",
+    ):
         super().__init__()
-        self.every = every
+        self.every, self.pictures = every, pictures
         self._writing, self._unsaved, self._failed = None, {}, None
         self._saved_at = time.perf_counter()
         self.settings, self.batches, self.resume = settings, batches, resume
@@ -149,7 +158,8 @@ class Keeper(keras.callbacks.Callback):
         index, labels = self.batches.index, self.batches.labels
         images = hashlib.sha256(np.stack([index, labels[index]]).astype(np.int64)).hexdigest()
         backend = keras.backend.backend()
-        return repr((self.settings, self.model.name, self.batches.seed, backend, images))
+        of = repr((self.settings, self.model.name, self.batches.seed, backend, images))
+        return of + self.pictures
 
     def _save_if_due(self):
         if not self.every:

@@ -39,6 +39,7 @@ MODELS = {
     "vit_stem": _Look("ViT, CCT's tokenizer", "#904878", "D"),
     "cct": _Look("CCT-2/3x2", "#005C42", "D"),
     "cct_7": _Look("CCT-7/3x1", "#00E8A0", "D"),
+    "efficientnet_lite0": _Look("EfficientNet-Lite0", "#B45CFC", "^"),
 }
 
 # For what is no model, Tol's muted colours, none of them a model's; those faint on white come last.

@@ -18,8 +18,11 @@ def given(tmp_path, monkeypatch):
     given = {"folder": data.example_folder(tmp_path / "f", {"dog": 8, "frog": 8})}
     cell = {"cell_type": "code", "id": "a", "metadata": {}, "execution_count": 1, "outputs": []}
     cell |= {"source": "secret = 1"}
-    text = {"cell_type": "markdown", "id": "b", "metadata": {}, "source": "# What came out"}
-    notebook = {"cells": [cell, text], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    cells = [cell]
+    for tag, text in (("notebook", "Do this"), ("any", "What came out"), ("answer", "Take it")):
+        about = {"cell_type": "markdown", "id": tag, "metadata": {"tags": [tag]}}
+        cells.append(about | {"source": f"# {text}"})
+    notebook = {"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 
     def execute(source, target, parameters, **settings):
         given.update(parameters=parameters, source=source)
@@ -46,14 +49,19 @@ def study(given, *more):
 def test_a_folder_in_the_study_out(given, capsys):
     assert study(given) == 0
     out = capsys.readouterr().out
-    assert "dog" in out.partition("2 of 2 runs are to be trained: about 1 minutes")[0]
+    assert "dog" in out.partition("2 of 2 runs are to be trained: about a minute here")[0]
+    assert "1 of 2 runs are done: about a minute more" in out
     assert "without a pre-trained network: run pip install it" in out
     target = config.OWN / "f"
     assert (target / "tiny_few_2_epochs.keras").exists()
     assert len(list(target.glob("runs/own-f/tiny/few_2_epochs/seed?/run.json"))) == 2
     page = (target / command.NOTEBOOK).with_suffix(".html").read_text(encoding="utf-8")
-    assert "What came out" in page
+    head, _, body = page.partition("</head>")
+    assert "<title>f: which network" in head
+    places = [body.index(text) for text in ("f: which network", "Take it", "What came out")]
+    assert places == sorted(places)
     assert "secret" not in page
+    assert "Do this" not in page
     assert given["parameters"] == {
         "FOLDER": str(given["folder"]),
         "MODELS": ["tiny"],

@@ -29,7 +29,7 @@ def test_images_are_counted_by_class_and_part(folder):
     assert report.notes == (
         "a has 2.4 times the training images of b: look at macro recall beside accuracy, and try "
         "class weights.",
-        "Guessing a each time is right for 50% of the 12 test images.",
+        "Guessing a each time is right for 50 % of the 12 test images.",
     )
 
 
@@ -55,7 +55,7 @@ def test_sizes_are_those_of_the_files(folder):
     assert report.sizes.loc["width"].tolist() == [40, 40, 400]
     assert report.sizes.loc["height"].tolist() == [20, 36, 300]
     assert "1 picture is smaller than 32 pixels, and enlarged." in report.notes
-    assert "1 picture is more than 2 times as long as wide: only the middle is seen." in (
+    assert "1 picture is more than twice as long as wide: only the middle is seen." in (
         report.notes
     )
 

@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from helpers.results import own
@@ -20,7 +21,7 @@ def run(model, right, total=40, seed=0, parameters=1000, recipe="few"):
             "model": model,
             "recipe": recipe,
             "parameters": parameters,
-            "test": {"accuracy": right / total},
+            "test": {key: right / total for key in ("accuracy", "macro_f1", "macro_recall")},
             "classes": ["a", "b"],
         },
     )
@@ -28,19 +29,32 @@ def run(model, right, total=40, seed=0, parameters=1000, recipe="few"):
 
 def test_a_small_test_set_is_said_plainly():
     text = own.trust([run("vit", 28)])
-    assert text.startswith("40 test images: ± 14 points. The 70 % of ViT with seed 0")
-    assert "from 55 % to 82 %" in text
+    assert text.startswith("40 test images: ± 14 points. ViT with seed 0 has 70 %;")
+    assert "anything from 55 % to 82 %" in text
 
 
 def test_a_clear_lead_is_advised():
     text = own.advice([run("vit", 36), run("cct", 24)], guess=0)
-    assert text.startswith("Take ViT: 90 % over 1 seed, 30 more than CCT-2/3x2; 40 test images")
+    assert text.startswith("Take ViT: 90 % over 1 seed, 30 points more than CCT-2/3x2; 40")
+
+
+def test_one_model_is_advised_against_guessing():
+    assert "30 points more than guessing the largest class" in own.advice([run("vit", 32)], guess=0)
+
+
+def test_weights_of_classes_make_no_other_model():
+    chosen = [run("vit", 36), run("vit", 35, recipe="few_weighted"), run("cct", 24)]
+    text = own.advice(chosen, guess=0)
+    assert text.startswith("Take ViT: 90 % over 1 seed, 30 points more than CCT-2/3x2;")
+    assert "weighted" not in text
 
 
 def test_what_is_not_told_apart_is_named():
-    text = own.advice([run("vit", 36), run("cct", 30), run("resnet20", 20)], guess=0)
-    assert text.startswith("Take ViT for now: 90 % over 1 seed; but 40 test images")
-    assert "too few to tell it from CCT-2/3x2: more pictures" in text
+    text = own.advice(
+        [run("vit", 36), run("cct", 31), run("resnet20", 30), run("vit_128", 20)], guess=0
+    )
+    assert text.startswith("Take ViT for now, with 90 % over 1 seed; but 40 test images")
+    assert "too coarse to tell it from CCT-2/3x2 or ResNet-20: more pictures" in text
 
 
 def test_where_nothing_beats_guessing_nothing_is_advised():
@@ -50,7 +64,29 @@ def test_where_nothing_beats_guessing_nothing_is_advised():
 def test_weighted_runs_have_their_own_label():
     chosen = [run("vit", 30), run("vit", 31, recipe="few_weighted"), run("vit", 32, seed=1)]
     found = own.by_model(chosen)
-    assert {label: len(runs) for label, runs in found.items()} == {"ViT": 2, "ViT, weighted": 1}
+    assert {label: len(runs) for label, runs in found.items()} == {
+        "ViT": 2,
+        "ViT (weighted)": 1,
+    }
+    assert own.unweighted(chosen) == [chosen[0], chosen[2]]
+
+
+def test_a_pretrained_model_is_told_from_one_trained_here():
+    lite = "efficientnet_lite0"
+    chosen = [
+        run(lite, 20),
+        run(lite, 39, recipe="linear_weighted"),
+        run(lite, 38, recipe="linear"),
+    ]
+    name = "EfficientNet-Lite0"
+    table = own.scores(chosen, guess=1)
+    labels = [f"{name} (pre-trained, weighted)", f"{name} (pre-trained)", name, "guessing b"]
+    assert table.index.tolist() == labels
+    assert table.columns.tolist() == own.SUMMARY  # of one seed, no column of its own
+    gained = own.gained_by_weights(table)
+    assert gained.index.tolist() == [f"{name} (pre-trained)"]
+    assert gained.loc[f"{name} (pre-trained)", "accuracy"] == 2.5
+    assert own.advice(chosen, guess=1).startswith(f"Take {labels[0]}: 98 %")
 
 
 @pytest.mark.parametrize(
@@ -64,6 +100,12 @@ def test_weighted_runs_have_their_own_label():
 )
 def test_maps_are_tested_against_the_centre(gains, verdict):
     assert verdict in own.against_the_centre(np.array(gains), 4)
+
+
+def test_of_many_classes_the_outermost_are_drawn():
+    few, many = (pd.Series(range(n, 0, -1), index=[f"c{i}" for i in range(n)]) for n in (20, 50))
+    assert own.outermost(few) == list(few.index)
+    assert own.outermost(many) == [f"c{i}" for i in (*range(10), *range(40, 50))]
 
 
 def test_errors_are_shown_if_there_are_any():

@@ -263,7 +263,7 @@ def test_every_figure_fits_its_page_and_is_shown_once(name):
 
 def test_models_have_one_colour_each_and_a_marker_by_family():
     assert len({plots.colour(name).lower() for name in MODELS}) == len(MODELS)
-    assert [plots.marker(name) for name in MODELS] == ["o"] * 4 + ["s"] * 4 + ["D"] * 6
+    assert [plots.marker(name) for name in MODELS] == ["o"] * 4 + ["s"] * 4 + ["D"] * 6 + ["^"]
     assert plots.label("hybrid_token") == "CNN-token hybrid"
     assert plots.label("vit_lite") == "ViT-Lite-7/4"
 

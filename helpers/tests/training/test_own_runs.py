@@ -1,5 +1,7 @@
 """Runs on a user's own pictures: recorded, found by name, read again, refused when they are old."""
 
+import shutil
+
 import numpy as np
 import pytest
 import tiny
@@ -69,10 +71,28 @@ def test_other_pictures_are_noticed(study):
     file = folder / "dog" / "more.png"
     Image.new("RGB", (32, 32)).save(file)
     try:
-        with pytest.raises(ValueError, match="before the pictures changed: delete"):
-            training.own.run(one, 0, data.load_folder(folder))
+        changed = data.load_folder(folder)
+        for refused in (
+            lambda: training.own.run(one, 0, changed),
+            lambda: training.own.require_same(changed),
+        ):
+            with pytest.raises(
+                ValueError, match=r"on other pictures than .*; delete .*/results/f "
+            ):
+                refused()
+        training.own.require_same(data.load_folder(folder, 64))  # of which there are no runs
     finally:
         file.unlink()
+
+
+def test_a_half_trained_run_does_not_go_on_with_other_pictures(study, tmp_path, monkeypatch):
+    folder, pictures, one, _ = study
+    with tiny.interrupted_after_each_epoch(monkeypatch), pytest.raises(KeyboardInterrupt):
+        training.own.run(one, 6, pictures)
+    other = shutil.copytree(folder, tmp_path / folder.name)  # of the same name and numbers
+    Image.new("RGB", (32, 32)).save(other / "dog" / "000.png")
+    with pytest.raises(ValueError, match="or other training images: delete it to start over"):
+        training.own.run(one, 6, data.load_folder(other))
 
 
 def test_commands_know_them_by_name(study, tmp_path, capsys):
@@ -105,8 +125,9 @@ def test_the_pretrained_network_is_recorded_and_explained(study, tmp_path, capsy
     folder, _, _, _ = study
     monkeypatch.setattr(lite, "_load_imagenet", lambda body: None)
     monkeypatch.setattr(lite, "STAGES", lite.STAGES[:1])  # fast
-    (run,) = training.own.pretrained(folder, [0], size=32)
+    run, weighted = training.own.pretrained(folder, [0], (False, True), size=32)
     assert run.name == "own-f/efficientnet_lite0/linear"
+    assert weighted.name == "own-f/efficientnet_lite0/linear_weighted"
     test = data.prepare("own-f", 0, data.load_folder(folder, 32)).data.x_test
     logits = training.predict_logits(training.load_model(run), test)
     assert np.allclose(logits, run.test_logits, atol=0.02)
