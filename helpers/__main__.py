@@ -167,8 +167,9 @@ def list_experiments(options) -> int:
             found = sound[name]
             seeds = ", ".join(str(run.seed) for run in found)
             accuracy = sum(run.info["test"]["accuracy"] for run in found) / len(found)
-            minutes = max(run.info["seconds_training"] for run in found) / 60
-            print(f"seeds {seeds}: test accuracy {accuracy:.4f}, a run took {minutes:.0f} minutes")
+            seconds = max(run.info["seconds_training"] for run in found)
+            took = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+            print(f"seeds {seeds}: test accuracy {accuracy:.4f}, a run took {took}")
         elif name in damaged:
             print("damaged")
         else:
@@ -441,7 +442,10 @@ def _names(pattern) -> list[str]:
     if not pattern.startswith(OWN):
         return [experiment.name for experiment in experiments.find(pattern)]
     if not (names := list(dict.fromkeys(map(_named, runs.found(pattern))))):
-        raise ValueError(f"no run fits {pattern!r}: python -m helpers study FOLDER records some")
+        raise ValueError(
+            f"no run fits {pattern!r}: python -m helpers study FOLDER records some, and list "
+            f"'{OWN}*' shows those that there are"
+        )
     return names
 
 

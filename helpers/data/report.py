@@ -71,7 +71,7 @@ def folder_report(data: FolderData, seed: int = 0) -> FolderReport:
     )
     counts = about.groupby("class")["part"].value_counts().unstack(fill_value=0)
     counts = counts.reindex(data.classes)[["train", "validation", "test"]]
-    counts.columns.name = None
+    counts = counts.rename_axis(index=None, columns="class")
     sides = np.concatenate([data.train_sizes, data.test_sizes])
     sizes = pd.DataFrame(
         {

@@ -289,7 +289,8 @@ def read(name: str, seed: int = 0, root: Path | None = None) -> Run:
     path = folder(name, seed, root)
     if not path.exists() and name.startswith(OWN):
         raise FileNotFoundError(
-            f"{name} with seed {seed} is not recorded: python -m helpers study FOLDER"
+            f"{name} with seed {seed} is not recorded: python -m helpers study FOLDER "
+            f"--seeds {seed}"
         )
     if not path.exists():
         raise FileNotFoundError(

@@ -230,7 +230,7 @@ def advice(chosen: Sequence[runs.Run], guess: int) -> str:
     points += "" if points == "1 point" else "s"
     return (
         f"Take {label}: {_percent(best)} over {seeds}, {points} more than {second}; {known}, so "
-        "that the lead is no accident of which pictures test, as long as yours are like these."
+        "that the lead is no accident of which pictures test, as long as new ones are like these."
     )
 
 

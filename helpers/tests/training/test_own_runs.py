@@ -104,8 +104,12 @@ def test_commands_know_them_by_name(study, tmp_path, capsys):
     file = tmp_path / "model.keras"
     assert command_line.main(["export", run.name, str(file)]) == 0
     assert "gives logits (N, 2), dog, frog" in capsys.readouterr().out
-    assert command_line.main(["evaluate", "own-none/*"]) == 1
-    assert "study FOLDER" in capsys.readouterr().err
+    for command in ("list", "evaluate", "export", "explain"):
+        name = {"explain": ["a.png", "--model", "own-none/*"], "export": ["own-none/*", str(file)]}
+        assert command_line.main([command, *name.get(command, ["own-none/*"])]) == 1
+        assert "study FOLDER records some, and list 'own-*' shows" in capsys.readouterr().err
+    assert command_line.main(["export", run.name, str(file), "--seed", "9"]) == 1
+    assert "study FOLDER --seeds 9" in capsys.readouterr().err
 
 
 def test_tables_show_each_seed_and_guessing(study):
