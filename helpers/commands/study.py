@@ -48,8 +48,9 @@ def _train(options, pictures) -> list[runs.Run]:
     seconds = {one.name: training.estimate_seconds(one, pictures) + STARTING for one, _ in todo}
     left = sum(seconds[one.name] for one, _ in todo)
     print(
-        f"{len(todo)} of {len(all_runs)} runs are to be trained: about {_minutes(left)} here, then "
-        "a minute or two for the pre-trained network and the page",
+        f"{len(todo)} of {len(all_runs)} runs are to be trained: about {_minutes(left)} here"
+        if todo
+        else f"all {len(all_runs)} runs are recorded already",
         flush=True,
     )
     found, began, estimated = [], time.perf_counter(), 0.0
@@ -59,7 +60,9 @@ def _train(options, pictures) -> list[runs.Run]:
             estimated += seconds[experiment.name]
             rest = (left - estimated) * (time.perf_counter() - began) / estimated
             done = f"{len(found)} of {len(all_runs)} runs are done"
-            print(f"{done}: about {_minutes(rest)} more" if rest else done, flush=True)
+            is_last = (experiment, seed) == todo[-1]
+            print(done if is_last else f"{done}: about {_minutes(rest)} more", flush=True)
+    print("the pre-trained network, and the page: a few minutes", flush=True)
     try:
         found += training.own.pretrained(
             options.folder,

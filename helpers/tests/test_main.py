@@ -31,8 +31,9 @@ def main(*arguments):
 def test_list_says_what_is_recorded(study, capsys):
     assert main("list") == 0
     info = runs.read(NAME).info
-    accuracy, minutes = info["test"]["accuracy"], info["seconds_training"] / 60
-    expected = f"seeds 0: test accuracy {accuracy:.4f}, a run took {minutes:.0f} minutes\n"
+    accuracy, seconds = info["test"]["accuracy"], info["seconds_training"]
+    took = f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} minutes"
+    expected = f"seeds 0: test accuracy {accuracy:.4f}, a run took {took}\n"
     assert capsys.readouterr().out.split(maxsplit=1) == [NAME, expected]
 
 
@@ -342,7 +343,7 @@ def test_threads_are_those_of_tensorflow_s_pool(monkeypatch):
 def test_one_failed_run_stops_no_other(empty_study, capsys, monkeypatch):
     trained = []
 
-    def train(experiment, seed):
+    def train(experiment, seed, over):
         if seed == 1:
             raise FloatingPointError("loss became nan in epoch 1: lower the learning rate")
         trained.append(seed)

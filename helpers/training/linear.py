@@ -14,10 +14,12 @@ import pandas as pd
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import log_loss
+from tqdm import tqdm
 
 from helpers.backend import keras
 from helpers.training.recorded import predict_logits
 
+BLOCK = 500  # images, after which the bar of `features` moves
 STRENGTHS = (1e-3, 1e-2, 1e-1, 1.0, 10.0, 100.0)  # inverse: scikit-learn's C, small is strong
 
 
@@ -37,7 +39,13 @@ def features(model: keras.Model, images: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: the last layer is not dense.
     """
-    return predict_logits(keras.Model(model.input, _last(model).input), images)
+    body = keras.Model(model.input, _last(model).input)
+    found = []
+    with tqdm(total=len(images), desc="Features", unit="", disable=None, leave=False) as bar:
+        for start in range(0, len(images), BLOCK):
+            found.append(predict_logits(body, images[start : start + BLOCK]))
+            bar.update(len(found[-1]))
+    return np.concatenate(found)
 
 
 def linear_head(

@@ -72,7 +72,7 @@ def test_a_folder_in_the_study_out(given, capsys):
         "SKIP_UNREADABLE": False,
     }
     assert study(given) == 0
-    assert "0 of 2 runs are to be trained" in capsys.readouterr().out
+    assert "all 2 runs are recorded already" in capsys.readouterr().out
 
 
 def test_the_notebook_has_these_parameters(given):
