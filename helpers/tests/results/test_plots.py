@@ -15,6 +15,7 @@ from PIL import Image
 
 from helpers import config
 from helpers.results import plots
+from helpers.results.plots.style import MODELS as ALL_MODELS
 from helpers.results.plots.style import PALETTE
 
 MODELS = [
@@ -262,8 +263,8 @@ def test_every_figure_fits_its_page_and_is_shown_once(name):
 
 
 def test_models_have_one_colour_each_and_a_marker_by_family():
-    assert len({plots.colour(name).lower() for name in MODELS}) == len(MODELS)
-    assert [plots.marker(name) for name in MODELS] == ["o"] * 4 + ["s"] * 4 + ["D"] * 6 + ["^"]
+    assert len({plots.colour(name).lower() for name in ALL_MODELS}) == len(ALL_MODELS)
+    assert [plots.marker(name) for name in ALL_MODELS] == ["o"] * 4 + ["s"] * 4 + ["D"] * 6 + ["^"]
     assert plots.label("hybrid_token") == "CNN-token hybrid"
     assert plots.label("vit_lite") == "ViT-Lite-7/4"
 
@@ -294,13 +295,13 @@ def test_colours_differ_for_colour_blind_readers(vision):
         x, y, z = np.where(ratio > 0.008856, np.cbrt(ratio), 7.787 * ratio + 16 / 116)
         return np.array([116 * y - 16, 500 * (x - y), 200 * (y - z)])
 
-    for group in ([plots.colour(name) for name in MODELS], PALETTE):
+    for group in ([plots.colour(name) for name in ALL_MODELS], PALETTE):
         colours = [cielab(colour) for colour in group]
         assert min(np.linalg.norm(a - b) for a, b in combinations(colours, 2)) > 15
 
 
 def test_what_is_no_model_has_no_model_s_colour():
-    assert not {plots.colour(name) for name in MODELS} & set(PALETTE)
+    assert not {plots.colour(name) for name in ALL_MODELS} & set(PALETTE)
 
 
 def test_save_is_reproducible_and_names_no_software(tmp_path, monkeypatch):
