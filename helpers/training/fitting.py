@@ -22,6 +22,7 @@ XLA_ON_CPU = ("vit",)
 
 WHITENED = 1000  # training images that a whitening layer is computed from
 VALIDATED = 500  # images at a time
+STEPS_IN_A_CALL = 50  # of TensorFlow on a GPU
 SECONDS_BETWEEN_SAVES = 20  # where an epoch takes less
 
 
@@ -135,6 +136,7 @@ def _fit_step_by_step(model, settings, batches, validation, callbacks, initial_e
     averaging = [keras.callbacks.SwapEMAWeights()] if settings.average else []
     if settings.lookahead:
         averaging.append(Lookahead(settings.epochs * len(batches)))
+    model.steps_per_execution = _steps_in_a_call(settings)
     model.fit(
         batches,
         validation_data=validation,
@@ -145,6 +147,15 @@ def _fit_step_by_step(model, settings, batches, validation, callbacks, initial_e
         verbose=0,
         callbacks=[keeper, *averaging, *others],
     )
+    model.steps_per_execution = 1  # `predict` would unroll its batches
+
+
+def _steps_in_a_call(settings):
+    """How many steps go without Python between them, which Lookahead needs after each."""
+    on_one_gpu = on_gpu() and devices.number() == 1
+    if keras.backend.backend() == "tensorflow" and on_one_gpu and not settings.lookahead:
+        return STEPS_IN_A_CALL
+    return 1
 
 
 def _compile(model, settings, steps, classes, in_chunks=False):

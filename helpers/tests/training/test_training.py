@@ -557,6 +557,29 @@ def test_run_in_half_precision_is_recorded_in_float32_and_with_its_views(empty_s
         assert run.info[part] == metrics.scores(logits, labels)
 
 
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="TensorFlow on a GPU alone")
+def test_many_steps_in_a_call_end_as_single_ones_do(monkeypatch):
+    split = tiny.split()
+    few = replace(split, train_index=split.train_index[:44], val_index=split.val_index[:20])
+    settings = replace(tiny.RECIPE, epochs=2, batch_size=4, average=0.9)  # 11 steps: 4, 4 and 3
+    one = training.fit(tiny.new_model(), settings, few, 0)
+    monkeypatch.setattr(fitting, "on_gpu", lambda: True)
+    monkeypatch.setattr(fitting, "_use_xla", lambda model: False)
+    monkeypatch.setattr(fitting, "STEPS_IN_A_CALL", 4)
+    calls, fit = [], keras.Model.fit
+
+    def spied(model, *arguments, **settings):
+        calls.append(model.steps_per_execution)
+        return fit(model, *arguments, **settings)
+
+    monkeypatch.setattr(keras.Model, "fit", spied)
+    many = training.fit(tiny.new_model(), settings, few, 0)
+    assert calls == [4]
+    assert many.model.steps_per_execution == 1
+    first, second = (fit.history.drop(columns="seconds").to_numpy() for fit in (one, many))
+    np.testing.assert_allclose(second, first, atol=1e-4)
+
+
 def test_a_run_that_goes_on_with_other_code_names_both(left_over, through, monkeypatch, capsys):
     first = through.made_with
     monkeypatch.setattr(provenance, "code_version", lambda: "later")
