@@ -118,6 +118,9 @@ def _parser():
     command.set_defaults(run=vouch)
 
     command = commands.add_parser("bench", help="speed and memory against native peers")
+    command.add_argument(
+        "--device", action="store_true", help="how fast this device trains, on this backend alone"
+    )
     command.set_defaults(run=bench)
 
     command = commands.add_parser("explain", help="draw what a model looks at in your own picture")
@@ -371,6 +374,11 @@ def bench(options) -> None:
     from helpers import bench
     from helpers.results import tables
 
+    if options.device:  # shown, not kept: it is of one device
+        from helpers.bench import device
+
+        print(tables.markdown(device.table().round(3)), end="")
+        return
     files.require_writable(config.FIGURES)
     print(tables.markdown(bench.run()), end="")
 
