@@ -7,9 +7,9 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from helpers import config, experiments, files, records, streams
-from helpers.commands import cluster, side_by_side, stopping, study
+from helpers.commands import cluster, predict, side_by_side, stopping, study
 from helpers.data.folders import OWN
-from helpers.experiments import own, recipes
+from helpers.experiments import recipes
 from helpers.experiments import search as rungs
 from helpers.records import provenance, runs
 
@@ -71,13 +71,7 @@ def _parser():
     command.set_defaults(run=train)
 
     command = commands.add_parser("study", help="compare models on a folder of your own pictures")
-    command.add_argument("folder", type=Path, help="a folder a class, maybe in train, val, test")
-    command.add_argument("--models", nargs="+", default=list(study.MODELS), metavar="MODEL")
-    command.add_argument("--seeds", type=_seed, nargs="+", default=[0, 1, 2], metavar="K")
-    command.add_argument("--epochs", type=int, help="default: more, the fewer pictures there are")
-    command.add_argument("--size", type=int, choices=(32, 64, 96), default=32, help="pixels")
-    command.add_argument("--class-weights", choices=own.WHEN, default=own.WHEN[0])
-    command.add_argument("--skip-unreadable", action="store_true")
+    study.add_options(command, _seed)
     command.set_defaults(run=study.run)
 
     command = commands.add_parser("search", help="choose recipes by trials, on validation")
@@ -107,6 +101,11 @@ def _parser():
     command.add_argument("file", type=Path)
     command.add_argument("--seed", type=_seed, default=0)
     command.set_defaults(run=export)
+
+    command = commands.add_parser("predict", help="the classes of new pictures, by such a file")
+    command.add_argument("file", type=Path, help="that export or study wrote")
+    command.add_argument("pictures", type=Path, nargs="+", metavar="PICTURE")
+    command.set_defaults(run=predict.run)
 
     command = commands.add_parser("prose", help="bring README and notebooks' numbers up to date")
     command.set_defaults(run=prose)

@@ -21,6 +21,34 @@ main { max-width: 62rem; margin: 0 auto; padding: 1rem; }
 """
 
 
+def add_options(command, seed) -> None:
+    """Add what `run` takes to a parser of arguments; `seed` reads a seed."""
+    command.add_argument(
+        "folder", type=Path, help="one subfolder a class, optionally below train, val and test"
+    )
+    command.add_argument(
+        "--models",
+        nargs="+",
+        default=list(MODELS),
+        metavar="MODEL",
+        help=f"of helpers.models (default: {' '.join(MODELS)})",
+    )
+    command.add_argument(
+        "--seeds", type=seed, nargs="+", default=[0, 1, 2], metavar="K", help="default: 0 1 2"
+    )
+    command.add_argument("--epochs", type=int, help="default: more, the fewer pictures there are")
+    command.add_argument(
+        "--size", type=int, choices=(32, 64, 96), default=32, help="pixels a side (default: 32)"
+    )
+    command.add_argument(
+        "--class-weights", choices=experiments.own.WHEN, default=experiments.own.WHEN[0]
+    )
+    command.add_argument(
+        "--skip-unreadable", action="store_true", help="leave out pictures that cannot be read"
+    )
+    command.epilog = "Leaves a page, tables, plots, runs and .keras files in figures/own."
+
+
 def run(options) -> None:
     """Report, estimate, train what is missing, execute the notebook, write the page and models."""
     pictures = data.load_folder(options.folder, options.size, options.skip_unreadable)

@@ -189,7 +189,8 @@ def _sample_labels():
         raise DataError(f"{path} is missing: {RESTORE}") from error
     except ValueError as error:
         raise DataError(str(error)) from error
-    if missing := {"y_train", "y_test", "train_index", "test_index", "all_y_train"} - set(labels):
+    names = {"y_train", "y_test", "train_index", "test_index", "all_y_train", "all_y_test"}
+    if missing := names - set(labels):
         raise DataError(f"{path} is damaged (no {min(missing)}): {RESTORE}")
     return labels
 

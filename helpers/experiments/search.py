@@ -41,7 +41,7 @@ CHOICES = {
     "average": (0.0, 0.995),
 }
 
-SEED = 4353  # of the draws: of the first 20,000, that of the least `dependence`
+SEED = 4353  # of the draws: of the first 20,000, that with the least correlated settings
 RUNGS = ((6, 8), (12, 3), (30, 1))  # epochs, and how many draws go in; `short` does in each
 UNTUNED = "short"
 

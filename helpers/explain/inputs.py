@@ -11,7 +11,7 @@ BATCH = 50  # images at a time, so that memory does not grow with their number
 TOLERANCE = 0.01  # of a sum of probabilities, as of ten in bfloat16
 CONSTANT = 1e-3  # a sum is, that changes by less of what its terms change by
 # Layers that leave probabilities what they are.
-PASSING = ("Dropout", "Flatten", "Identity", "Rescaling", "Reshape", "Squeeze")
+PASSING = ("Cast", "Dropout", "Flatten", "Identity", "Rescaling", "Reshape", "Squeeze")
 
 
 class NoGradient(ValueError):
@@ -122,9 +122,10 @@ def _is_sigmoid(model):
     """Whether the last operation that does more than to arrange or to scale values is one."""
     for operation in reversed(model.operations):
         kind = type(operation).__name__
-        if kind not in PASSING:
-            function = getattr(getattr(operation, "activation", None), "__name__", "")
-            return "sigmoid" in {name.lower().removeprefix("hard_") for name in (kind, function)}
+        function = getattr(getattr(operation, "activation", None), "__name__", "")
+        if kind not in PASSING and (kind, function) != ("Activation", "linear"):
+            names = {name.lower().replace("_", "") for name in (kind, function)}
+            return not names.isdisjoint({"sigmoid", "hardsigmoid"})
     return False
 
 

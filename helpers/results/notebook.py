@@ -43,10 +43,11 @@ def source(*functions: Callable) -> Code:
 
 def _with_short_docstring(function):
     lines = textwrap.dedent(inspect.getsource(function)).rstrip().split("\n")
-    first = ast.parse("\n".join(lines)).body[0].body[0]
+    definition = ast.parse("\n".join(lines)).body[0]
+    first = definition.body[0]
     docstring = lines[first.lineno - 1 : first.end_lineno]
     paragraph = list(takewhile(str.strip, docstring))
-    if isinstance(first, ast.Expr) and len(paragraph) < len(docstring):
+    if ast.get_docstring(definition) and len(paragraph) < len(docstring):
         lines[first.lineno - 1 : first.end_lineno] = [*paragraph[:-1], f'{paragraph[-1]}"""']
     return "\n".join(lines)
 

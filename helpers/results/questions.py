@@ -308,25 +308,44 @@ def table(root: Path | None = None) -> pd.DataFrame:
     return pd.DataFrame(rows).set_index("question")
 
 
-def paired(first: str, second: str, score: str = "accuracy", root: Path | None = None) -> dict:
+def paired(
+    first: str,
+    second: str,
+    score: str = "accuracy",
+    found: Mapping[str, Mapping[int, runs.Run]] | None = None,
+) -> dict:
     """Two experiments' scores over the seeds that both have: exploration, not a listed test.
 
+    Args:
+        first, second: names of experiments.
+        score: one of `SCORES`.
+        found: runs as `by_name` has them (default: all recorded ones).
+
     Returns:
-        `seeds`, their number; in points the means `first` and `second`, and the `difference`,
-        with its paired 95 % interval `low` to `high`, NaN of one seed; `by seed`, each one's
-        difference as text.
+        `seeds`, their number; in points the means `first` and `second`, and the `difference`, NaN
+        without a seed, with its paired 95 % interval `low` to `high`, NaN of one seed; `by seed`,
+        each one's difference as text.
     """
-    found = by_name(root)
-    seeds = sorted(found[first].keys() & found[second].keys())
+    found = by_name() if found is None else found
+    seeds = sorted(found.get(first, {}).keys() & found.get(second, {}).keys())
     old, new = (
         np.array([scored(found[name][seed], score) for seed in seeds]) for name in (first, second)
     )
-    low = high = float("nan")
-    if len(seeds) > 1:
-        _, low, high, _ = statistics.paired_t(new - old)
-    means = {"first": old.mean(), "second": new.mean(), "difference": (new - old).mean()}
-    by_seed = " ".join(f"{value:+.1f}" for value in new - old)
-    return {"seeds": len(seeds), **means, "low": low, "high": high, "by seed": by_seed}
+    mean = low = high = float("nan")
+    if len(seeds) == 1:
+        mean = float((new - old)[0])
+    elif seeds:
+        mean, low, high, _ = statistics.paired_t(new - old)
+    means = [float(values.mean()) if seeds else mean for values in (old, new)]
+    return {
+        "seeds": len(seeds),
+        "first": means[0],
+        "second": means[1],
+        "difference": mean,
+        "low": low,
+        "high": high,
+        "by seed": " ".join(f"{value:+.1f}" for value in new - old),
+    }
 
 
 def by_name(root: Path | None = None) -> dict[str, dict[int, runs.Run]]:

@@ -73,11 +73,12 @@ def badges(repository: str) -> str:
 
 
 def _between(text, begin, end, content):
-    if begin not in text or end not in text:
-        raise ValueError(f"README.md needs the lines {begin!r} and {end!r}")
-    before, rest = text.split(begin)
+    before, found, rest = text.partition(begin)
+    _, ended, after = rest.partition(end)
+    if not found or not ended:
+        raise ValueError(f"README.md needs the lines {begin!r} and {end!r}, in this order")
     content = f"\n{content.strip()}\n" if content else ""
-    return f"{before}{begin}\n{content}\n{end}{rest.split(end)[1]}"
+    return f"{before}{begin}\n{content}\n{end}{after}"
 
 
 def results() -> pd.DataFrame:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tiny
+from PIL import Image
 
 from helpers import __main__ as command_line
 from helpers import backend, config, data, experiments, explain, training
@@ -156,6 +157,25 @@ def test_export_writes_a_model_that_loads(study, tmp_path, sample, capsys):
     ((_, gradient),) = gradients._values_and_gradients(floats, images, [0, 1, 2], of_input=True)
     assert gradient.shape == images.shape
     assert gradient.any(axis=(1, 2, 3)).all()
+
+
+def test_predict_names_the_classes_of_pictures_and_goes_past_bad_ones(
+    study, tmp_path, sample, capsys
+):
+    file, picture = tmp_path / "tiny.keras", tmp_path / "a picture.png"
+    Image.fromarray(sample.x_test[0]).save(picture)
+    assert main("export", NAME, file) == 0
+    capsys.readouterr()
+    assert main("predict", file, tmp_path / "none.png", picture) == 1
+    said = capsys.readouterr()
+    logits = training.predict_logits(training.load_model(runs.read(NAME)), sample.x_test[:1])
+    likeliest = data.CIFAR10_CLASSES[logits.argmax()]
+    assert said.out.startswith(f"{picture}: {likeliest} 0.")
+    assert said.out.count("\n") == said.err.count("\n") == 1
+    assert "none.png" in said.err
+    picture.rename(tmp_path / "picture.keras")
+    assert main("predict", tmp_path / "picture.keras", file) == 1
+    assert "no model that this study exported" in capsys.readouterr().err
 
 
 def test_an_export_that_fails_leaves_nothing_behind(study, tmp_path, capsys, monkeypatch):

@@ -75,7 +75,7 @@ import sys, types
 from pathlib import Path
 from helpers import __main__ as command_line, config
 
-def train(experiment, seed):
+def train(experiment, seed, over):
     while True:
         print("epoch", flush=True)
 

@@ -1,4 +1,4 @@
-"""A recorded run's model as one file, for use without this study's records."""
+"""A recorded run's model as one file, for use without this study's records, and back."""
 
 import json
 import zipfile
@@ -39,6 +39,24 @@ def export(run: Run, file: Path) -> str:
         f"keras.models.load_model reads it after import helpers.models, from Keras {release} on; "
         "helpers.explain.with_float_input(model) has gradients at its pixels"
     )
+
+
+def load(file: Path) -> tuple[keras.Model, list[str]]:
+    """The model of an exported file, and the names of its classes, in the order of its logits.
+
+    Raises:
+        ValueError: it is no such file, or one that this Keras cannot read.
+        OSError: there is no such file, or it may not be read.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            classes = json.loads(archive.read(CLASSES))
+        return keras.models.load_model(file, compile=False), classes
+    except (zipfile.BadZipFile, KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"{file} is no model that this study exported, or was exported by a newer Keras: "
+            "python -m helpers export NAME FILE.keras writes one"
+        ) from error
 
 
 def class_names(run: Run) -> list[str]:

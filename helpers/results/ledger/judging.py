@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from helpers.results import plots, published, questions, statistics
+from helpers.results import plots, published, questions
 
 HOLDS, PART, FAILS, UNKNOWN = "holds", "holds in part", "fails", "cannot be told"
 
@@ -78,16 +78,8 @@ class Evidence:
 
     def paired(self, first: str, second: str, score: str = "accuracy") -> Difference:
         """How two experiments differ by seed."""
-        nan, seeds = float("nan"), self.seeds(first, second)
-        values = [
-            questions.scored(self.found[second][seed], score)
-            - questions.scored(self.found[first][seed], score)
-            for seed in seeds
-        ]
-        if len(values) < 2:
-            return Difference(values[0] if values else nan, nan, nan, seeds)
-        mean, low, high, _ = statistics.paired_t(values)
-        return Difference(mean, low, high, seeds)
+        row = questions.paired(first, second, score, self.found)
+        return Difference(row["difference"], row["low"], row["high"], self.seeds(first, second))
 
     def sign(self, question: str, test: str) -> int | None:
         """Which arm of a listed test is ahead: +1 the second, -1 the first, 0 none that matters.

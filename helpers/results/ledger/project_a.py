@@ -52,6 +52,7 @@ def _generalises(known: Evidence) -> Judgement:
         f". That is on all images; on a twentieth, ViT to ResNet-20: {few}. A plain CNN: {plain}"
     )
     verdict = of_signs(signs)
+    # Small data are the claim: without them it holds in part at best.
     if verdict == HOLDS and (few.sign < 1 or plain.sign < 1):
         verdict = PART
     seeds = [seed for test in tests for seed in known.tested_seeds(*test)]

@@ -60,6 +60,7 @@ def questions(answers: pd.DataFrame, differences: pd.DataFrame) -> Figure:
     reach = max(2.5, 1.1 * answers[["low", "high", "difference"]].abs().max().max())
     left = min(-2.5, 1.1 * differences["difference"].min(), 1.1 * answers["low"].min())
     axes.set(xlabel="Difference (points)", xlim=(left, reach), ylim=(len(answers) - 0.4, -0.6))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.xaxis.set_major_formatter(
         FuncFormatter(lambda value, _: f"{value:+.0f}" if value else "0")
     )
@@ -69,7 +70,7 @@ def questions(answers: pd.DataFrame, differences: pd.DataFrame) -> Figure:
         Line2D([], [], color=_DECIDED, marker="D", mec="white", ms=6, label="mean, 95 % interval"),
         Line2D([], [], marker="o", ms=4.5, label="seed, fresh", **dot),
         Line2D([], [], marker="o", ms=4.5, mfc="white", label="seed, seen before", **dot),
-        Patch(color=PALE, label="does not matter"),
+        Patch(color=PALE, label="too little to matter"),
     ]
     add_legend(figure, key)
     return figure

@@ -759,6 +759,15 @@ def by_exponentials(x):
         (lambda: ends_in(lambda x: layers.Rescaling(100)(keras.ops.softmax(x))), "probabilities"),
         (lambda: ends_in(lambda x: keras.ops.softmax(x) / 2), "probabilities"),
         (lambda: ends_in(layers.Lambda(keras.ops.softmax, name="l")), "probabilities, 'l'"),
+        (lambda: ends_in(keras.ops.hard_sigmoid), "probabilities, 'hard_sigmoid"),
+        (
+            lambda: ends_in(lambda x: layers.Activation("linear")(keras.ops.sigmoid(x))),
+            "ends in probabilities",
+        ),
+        (
+            lambda: ends_in(lambda x: keras.ops.cast(keras.ops.sigmoid(x), "float16")),
+            "ends in probabilities",
+        ),
         (lambda: ends_in(keras.ops.log_softmax), "logarithms of probabilities, 'log_softmax"),
         (lambda: ends_in(by_exponentials), "ends in probabilities"),
         (lambda: ends_in(lambda x: layers.Dropout(0.1, name="s")(keras.ops.softmax(x))), "'s'"),

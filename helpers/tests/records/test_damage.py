@@ -236,7 +236,7 @@ def test_list_goes_on_past_a_damaged_run(folder, capsys):
 def test_train_goes_on_past_a_damaged_run(folder, capsys, monkeypatch):
     (folder / "run.json").unlink()
     trained = []
-    monkeypatch.setattr(training, "train", lambda experiment, seed: trained.append(seed))
+    monkeypatch.setattr(training, "train", lambda experiment, seed, over: trained.append(seed))
     monkeypatch.setattr(command_line, "_report", lambda run: None)
     assert command_line.main(["train", NAME, "--seeds", "0", "1"]) == 1
     assert trained == [1]

@@ -7,7 +7,7 @@ import pytest
 
 from helpers.experiments import search
 from helpers.records import runs
-from helpers.results import searching
+from helpers.results import searches, searching
 
 TRIALS = runs.search_trials()
 
@@ -50,7 +50,7 @@ def test_numbered_trials_are_other_searches(recorded):
 
 
 def test_progress_counts_trials_and_names_the_best_draw(recorded):
-    table = searching.progress(["vit", "cct", "resnet20"], recorded)
+    table = searches.progress(["vit", "cct", "resnet20"], recorded)
     assert table.loc["vit"].tolist() == ["3 of 9", "1 of 4", "0 of 2", "draw2", 0.5, 4e-15]
     assert table.loc["cct", "best of 6 epochs so far"] == "draw3"
     assert table.loc["resnet20", "6 epochs"] == "0 of 9"
@@ -58,7 +58,7 @@ def test_progress_counts_trials_and_names_the_best_draw(recorded):
 
 
 def test_first_search_stands_beside_the_untuned_recipe():
-    table = searching.first_search(["vit", "cct"])
+    table = searches.first_search(["vit", "cct"])
     assert list(table.index) == ["vit", "cct"]
     gains = table["searched_6, validation accuracy"] - table["short, validation accuracy"]
     assert table["gain on validation"].tolist() == gains.tolist()
