@@ -188,6 +188,7 @@ def train(options) -> int:
     Small models leave half of a second core idle: two runs of one thread each get through
     more images than one run of two threads.
     """
+    cluster.require_consistent(options)
     todo, status = [], 0
     for experiment in experiments.find(options.pattern):
         for seed in dict.fromkeys(options.seeds):

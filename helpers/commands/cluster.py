@@ -18,6 +18,7 @@ Ray is loaded only where it is asked for: pip install -e '.[cluster]'.
 """
 
 import importlib.util
+import json
 import logging
 import os
 import pickle
@@ -29,6 +30,7 @@ import time
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from helpers import config, files
@@ -38,6 +40,7 @@ from helpers.records import provenance, runs
 
 RETRIES = 5  # of a run whose node dies
 LOOK = 0.2  # seconds between looks at what has ended: a signal would not get out of Ray's own wait
+FAILED = (RuntimeError, OSError, ValueError)
 NODE_ID = "ray.io/node-id"  # the label that Ray gives each node
 
 
@@ -45,16 +48,35 @@ def add_options(command: ArgumentParser) -> None:
     """Give a command the options of a cluster."""
     group = command.add_argument_group("on a Ray cluster, with its nodes' own copy of this code")
     group.add_argument("--cluster", metavar="ADDRESS", help="host:port, auto, or local: one here")
-    group.add_argument("--cpus-per-run", type=int, default=1, metavar="N", help="default: 1")
-    group.add_argument(
-        "--gpus-per-run", type=float, default=0, metavar="SHARE", help="default: 0, e.g. 0.5"
-    )
+    group.add_argument("--cpus-per-run", type=int, metavar="N", help="default: 1")
+    group.add_argument("--gpus-per-run", type=float, metavar="SHARE", help="default: 0, e.g. 0.5")
     group.add_argument(
         "--storage",
         type=Path,
         metavar="FOLDER",
         help="that all nodes and this machine see: runs go on from their last epoch",
     )
+
+
+def require_consistent(options) -> None:
+    """Raise ValueError where a command's options would be ignored, or are no numbers of devices."""
+    if options.cluster is None:
+        for name in ("cpus_per_run", "gpus_per_run", "storage"):
+            if getattr(options, name) is not None:
+                option = "--" + name.replace("_", "-")
+                raise ValueError(f"{option} is for a cluster: leave it out, or add --cluster")
+    elif options.jobs is not None:
+        raise ValueError("--jobs is for this machine: leave it out, or --cluster, which needs none")
+    if _cpus(options) < 1 or _gpus(options) < 0:
+        raise ValueError("--cpus-per-run is at least 1, and --gpus-per-run at least 0")
+
+
+def _cpus(options):
+    return 1 if options.cpus_per_run is None else options.cpus_per_run
+
+
+def _gpus(options):
+    return options.gpus_per_run or 0
 
 
 def train(
@@ -71,25 +93,23 @@ def train(
 
     Raises:
         RuntimeError: Ray is not installed.
-        ConnectionError: there is no such cluster.
+        ConnectionError: there is no such cluster, or no more.
         ValueError: no node can take a run.
     """
-    if options.cpus_per_run < 1 or options.gpus_per_run < 0:
-        raise ValueError("--cpus-per-run is at least 1, and --gpus-per-run at least 0")
-    root = _root(options.storage)
     with ExitStack() as stack:
-        mine, status = [], 0
-        for experiment, seed in todo:
-            try:
-                stack.enter_context(runs.sole_writer(runs.folder(experiment.name, seed)))
-                mine.append((experiment, seed))
-            except (RuntimeError, OSError, ValueError) as error:  # the others are trained
-                status = _say(error)
-        if not mine:
-            return status
+        root = _root(options.storage)
+        mark = root and stack.enter_context(
+            tempfile.TemporaryDirectory(prefix="mark_", dir=root, ignore_cleanup_errors=True)
+        )
         ray = stack.enter_context(_connected(options.cluster))
         stack.enter_context(stopping.stoppable())  # Ray has put in handlers of its own
-        return max(status, _Driver(ray, options, root).train(mine, report))
+        try:
+            return _Driver(ray, options, root, mark).train(todo, report)
+        except ray.exceptions.RayError as error:
+            raise ConnectionError(
+                f"the Ray cluster at {options.cluster} is lost ({_in_one_line(error)}): start the "
+                "command again once there is one"
+            ) from error
 
 
 def _root(storage):
@@ -99,8 +119,11 @@ def _root(storage):
     root = Path(storage).absolute() / "under_way"
     files.require_writable(root)
     for run in runs.found(root=root):  # of a command that was killed just after it recorded them
-        if config.RUNS.joinpath(*run.folder.parts[-4:]).exists():
-            shutil.rmtree(run.folder)
+        here = config.RUNS.joinpath(*run.folder.parts[-4:])
+        # Not where the record here is damaged, nor while a node of another command reads this one.
+        with suppress(ValueError, FileNotFoundError, runs.UnderWay), runs.locked(run.folder):
+            if runs.is_recorded(here):
+                shutil.rmtree(run.folder, ignore_errors=True)
     return root
 
 
@@ -119,11 +142,10 @@ def _connected(address) -> Iterator:
     try:
         _require_answer(address)
         ray.init(**where, logging_level=logging.ERROR)
-    except (OSError, RuntimeError, ValueError) as error:
-        reason = " ".join(str(error).split())
+    except (ray.exceptions.RayError, *FAILED) as error:
         raise ConnectionError(
-            f"no Ray cluster at {address} ({reason}): give the address that ray start --head "
-            "printed, or local"
+            f"no Ray cluster at {address} ({_in_one_line(error)}): give the address that ray start "
+            "--head printed, or local"
         ) from error
     try:
         yield ray
@@ -135,51 +157,86 @@ def _require_answer(address):
     """Raise OSError where nothing listens at `host:port`: Ray would try for minutes."""
     host, _, port = address.rpartition(":")
     if host and port.isdecimal() and "//" not in address:
-        socket.create_connection((host, int(port)), timeout=10).close()
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 class _Driver:
     """Hands runs to the nodes of a cluster, and takes their records in."""
 
-    def __init__(self, ray, options, root):
+    def __init__(self, ray, options, root, mark):
+        cpus, gpus = _cpus(options), _gpus(options)
         self.ray, self.root, self.devices = ray, root, options.devices
-        self.resources = {"CPU": options.cpus_per_run, "GPU": options.gpus_per_run}
-        self.check = _check(provenance.code_sha256(), root and str(root))
-        self.task = ray.remote(
-            num_cpus=options.cpus_per_run, num_gpus=options.gpus_per_run, max_retries=RETRIES
-        )(_task(self.check, root and str(root), _environment(options)))
-        self.refused = {}
+        self.resources = {"CPU": cpus, "GPU": gpus}
+        self.code = provenance.code_sha256()
+        self.check = _check(self.code, mark)
+        self.task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(
+            _task(self.check, root and str(root), _environment(cpus, gpus))
+        )
+        self.refused, self.under_way, self.status = {}, {}, 0
 
     def train(self, todo, report):
         """As the module's; `todo` is not empty."""
         self._refuse_others()
-        status, started, left = 0, time.monotonic(), len(todo)
-        under_way = {self._start(*item): item for item in todo}
-        while under_way:
-            time.sleep(LOOK)
-            for reference in self.ray.wait(list(under_way), timeout=0)[0]:
-                experiment, seed = under_way.pop(reference)
-                try:
-                    node, objection, content = self.ray.get(reference)
-                    if objection:  # of a node that came later
-                        self._refuse(node, objection)
-                        under_way[self._start(experiment, seed)] = experiment, seed
-                        continue
-                    run = take_in(experiment, seed, content)
-                    if self.root is not None:
-                        shutil.rmtree(runs.folder(experiment.name, seed, self.root))
-                    report(run)
-                except BrokenPipeError:  # nobody reads on
-                    raise
-                except (self.ray.exceptions.RayError, RuntimeError, OSError, ValueError) as error:
-                    cause = getattr(error, "cause", None) or error
-                    status = _say(f"{experiment.name} seed {seed}: {_in_one_line(cause)}")
-                left -= 1
-                if left:
-                    each = (time.monotonic() - started) / (len(todo) - left)
-                    end = time.strftime("%a %H:%M", time.localtime(time.time() + left * each))
-                    print(f"{left} of {len(todo)} runs left, at this rate until {end}", flush=True)
-        return status
+        waiting, started, was_stuck = list(reversed(todo)), time.monotonic(), False
+        try:
+            while waiting or self.under_way:
+                while waiting and len(self.under_way) < self._most():
+                    self._lock_and_start(*waiting.pop())
+                time.sleep(LOOK)
+                under_way = list(self.under_way)
+                for reference in self.ray.wait(under_way, timeout=0)[0] if under_way else ():
+                    has_ended = self._end(reference, report)
+                    left = len(waiting) + len(self.under_way)
+                    if has_ended and left:
+                        each = (time.monotonic() - started) / (len(todo) - left)
+                        end = time.strftime("%a %H:%M", time.localtime(time.time() + left * each))
+                        _print(f"{left} of {len(todo)} runs left, at this rate until {end}")
+                is_stuck = bool(self.under_way) and not self._nodes()
+                if is_stuck and not was_stuck:
+                    _print("no node is left that can take a run: waiting for one")
+                was_stuck = is_stuck
+        finally:
+            for _, _, lock in self.under_way.values():
+                lock.close()
+        return self.status
+
+    def _most(self):
+        """How many runs are under way at a time: each has a lock, which is an open file."""
+        return min(500, max(16, 4 * int(self.ray.cluster_resources().get("CPU", 0))))
+
+    def _lock_and_start(self, experiment, seed):
+        target, lock = runs.folder(experiment.name, seed), ExitStack()
+        try:
+            lock.enter_context(runs.sole_writer(target))
+        except FAILED as error:  # the others are trained
+            if isinstance(error, FileExistsError) and target.is_dir():  # by another command
+                _print(f"{experiment.name} seed {seed}: recorded already")
+            else:
+                self.status = _say(error)
+            return
+        self.under_way[self._start(experiment, seed)] = experiment, seed, lock
+
+    def _end(self, reference, report):
+        """Record what has come back; whether the run is over, else another node has it."""
+        experiment, seed, lock = self.under_way.pop(reference)
+        with lock:
+            try:
+                node, objection, content = self.ray.get(reference)
+                if objection:  # of a node that came later
+                    self._refuse(node, objection)
+                    again = self._start(experiment, seed)
+                    self.under_way[again] = experiment, seed, lock.pop_all()
+                    return False
+                report(take_in(experiment, seed, content, self.code))
+            except BrokenPipeError:  # nobody reads on
+                raise
+            except (self.ray.exceptions.RayError, *FAILED) as error:
+                cause = getattr(error, "cause", None) or error
+                self.status = _say(f"{experiment.name} seed {seed}: {_in_one_line(cause)}")
+                return True
+            if self.root is not None:  # what cannot be removed, the next command removes
+                shutil.rmtree(runs.folder(experiment.name, seed, self.root), ignore_errors=True)
+        return True
 
     def _start(self, experiment, seed):
         others = {NODE_ID: f"!in({','.join(self.refused)})"} if self.refused else None
@@ -219,16 +276,23 @@ class _Driver:
     def _refuse(self, node, objection):
         if node not in self.refused:
             self.refused[node] = objection
-            names = {other["NodeID"]: other for other in self.ray.nodes()}[node]
-            name = dict.fromkeys([names["NodeName"], names["NodeManagerHostname"]])
+            known = {other["NodeID"]: other for other in self.ray.nodes()}.get(node)
+            names = [known["NodeName"], known["NodeManagerHostname"]] if known else [node]
+            name = dict.fromkeys(names)
             _say(f"node {' on '.join(name)} is left out: it {objection}")
 
 
-def take_in(experiment: Experiment, seed: int, content: dict[str, bytes]) -> runs.Run:
+def take_in(experiment: Experiment, seed: int, content: dict[str, bytes], code: str) -> runs.Run:
     """Record a run that came back as the content of each of its files, by name.
 
+    Args:
+        experiment: what was to be trained.
+        seed: of the run.
+        content: of its files.
+        code: the SHA-256 of the `helpers` that were to train it.
+
     Raises:
-        ValueError: it is damaged, or another run.
+        ValueError: it is damaged, another run, or was trained otherwise.
         FileNotFoundError: a file is missing.
     """
     with tempfile.TemporaryDirectory() as folder:
@@ -236,17 +300,34 @@ def take_in(experiment: Experiment, seed: int, content: dict[str, bytes]) -> run
         copy.folder.mkdir(parents=True)
         for name, written in content.items():
             (copy.folder / name).write_bytes(written)
+        if other := _other(copy, experiment, code):
+            raise ValueError(f"what came back was trained with another {other}: train it again")
         run = runs.write_copy(copy)
     runs.resume_file(run.folder).unlink(missing_ok=True)
     return run
 
 
-def _environment(options):
+def _other(run, experiment, code):
+    """What a run was trained with that was not asked for, in a word; "" where there is nothing."""
+    # A node whose bfloat16 would be emulated trains in float32.
+    in_float32 = replace(experiment, settings=replace(experiment.settings, precision="float32"))
+    asked = [json.loads(json.dumps(each.config)) for each in (experiment, in_float32)]
+    if run.info["config"] not in asked:
+        return "recipe"
+    if run.info["backend"] != os.environ["KERAS_BACKEND"]:
+        return "backend"
+    # Training that goes on with other code says so, and records "one, then another".
+    return "" if run.info.get("code_sha256", "").split(", then ")[-1] == code else "code"
+
+
+def _environment(cpus, gpus):
     """The variables that a run's process has on its node."""
-    settings = side_by_side.limits(options.cpus_per_run) | {config.PART: "1"}
+    settings = side_by_side.limits(cpus) | {config.PART: "1"}
     for name in ("KERAS_BACKEND", "TF_ENABLE_ONEDNN_OPTS"):
         settings[name] = os.environ[name]
-    if options.gpus_per_run % 1:  # frameworks would take all of the GPU's memory
+    if gpus == 0:  # Ray hides none then
+        settings["CUDA_VISIBLE_DEVICES"] = "-1"
+    if gpus % 1:  # frameworks would take all of the GPU's memory
         settings |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     return settings
 
@@ -255,7 +336,7 @@ def _environment(options):
 # version of this module, or without it, can answer.
 
 
-def _check(code, root):
+def _check(code, mark):
     def objection():
         import os
 
@@ -267,8 +348,8 @@ def _check(code, root):
             return f"has no helpers that this command knows ({error})"
         if found != code:
             return f"has other code in helpers (SHA-256 {found[:12]}, here {code[:12]})"
-        if root and not os.path.isdir(root):
-            return f"does not see {root}"
+        if mark and not os.path.isdir(mark):  # a folder of this name it may have of its own
+            return f"does not see the files of this machine in {os.path.dirname(mark)}"
         return ""
 
     return objection
@@ -302,25 +383,31 @@ def train_on_node(
         seed: of the run.
         devices: that it is trained over.
         root: of all runs that are under way, in a storage that nodes share: what lies there is
-            gone on with, or given back where it is whole.
+            gone on with, or given back where it is whole and what was asked for.
     """
     from helpers import training  # loads the backend, which takes seconds
 
     if root is None:
         with tempfile.TemporaryDirectory() as folder:
             return _content(training.train(experiment, seed, Path(folder), over=devices))
-    target = runs.folder(experiment.name, seed, Path(root))
+    target, code = runs.folder(experiment.name, seed, Path(root)), provenance.code_sha256()
     waited = False
-    while not runs.is_recorded(target):
+    while True:
         try:
+            with runs.locked(target):
+                if runs.is_recorded(target):
+                    run = runs.Run(target)
+                    if not (other := _other(run, experiment, code)):
+                        return _content(run)
+                    _print(f"{target} was trained with another {other}: it is trained anew")
+                    shutil.rmtree(target)
             with suppress(FileExistsError):  # written meanwhile
                 training.train(experiment, seed, Path(root), over=devices)
         except runs.UnderWay as error:  # by a node that was given up, or for another command
             if not waited:
-                print(error, flush=True)
+                _print(error)
             waited = True
             time.sleep(1)
-    return _content(runs.Run(target))
 
 
 def _content(run):
@@ -329,6 +416,10 @@ def _content(run):
 
 def _in_one_line(error):
     return " ".join(str(error).split()) or repr(error)
+
+
+def _print(line):
+    print(line, flush=True)
 
 
 def _say(error):

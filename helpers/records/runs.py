@@ -192,26 +192,37 @@ def is_recorded(target: Path) -> bool:
 
 
 @contextmanager
+def locked(target: Path):
+    """While it lasts, no other process trains what is, or will be, recorded at `target`.
+
+    Raises:
+        UnderWay: another process is training it.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(target.with_suffix(".lock")).acquire(blocking=False):
+            yield
+    except Timeout:
+        raise UnderWay(
+            f"another process is training what {target} will record: wait for it, or stop it"
+        ) from None
+
+
+@contextmanager
 def sole_writer(target: Path):
-    """While it lasts, no other process trains what will be recorded at `target`.
+    """As `locked`, to record it.
 
     Raises:
         FileExistsError: it is recorded already.
         UnderWay: another process is training it.
         ValueError: a damaged run lies there.
     """
-    target.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with FileLock(target.with_suffix(".lock")).acquire(blocking=False):
-            if is_recorded(target):
-                raise FileExistsError(f"{target} is recorded already: delete it to train it anew")
-            for path in (target, resume_file(target)):  # what a kill has left
-                files.remove(files.unfinished(path))
-            yield
-    except Timeout:
-        raise UnderWay(
-            f"another process is training what {target} will record: wait for it, or stop it"
-        ) from None
+    with locked(target):
+        if is_recorded(target):
+            raise FileExistsError(f"{target} is recorded already: delete it to train it anew")
+        for path in (target, resume_file(target)):  # what a kill has left
+            files.remove(files.unfinished(path))
+        yield
 
 
 def write(

@@ -20,7 +20,6 @@ import tiny
 
 from helpers import __main__ as command_line
 from helpers import config, training
-from helpers.commands import cluster
 from helpers.records import runs
 
 NAME = tiny.EXPERIMENT.name
@@ -88,14 +87,21 @@ class Nodes:
             try:
                 until(is_so)
                 do()
+            except BaseException as error:
+                failed.append(error)
             finally:
                 self.wait.unlink()
 
+        failed = []
         self.wait.touch()
         thread = threading.Thread(target=follow)
         thread.start()
-        yield
-        thread.join()
+        try:
+            yield
+        finally:
+            thread.join()
+            if failed:
+                raise failed[0]
 
     def begun(self):
         """Seed, epoch and node of each epoch that was begun, in their order."""
@@ -155,6 +161,11 @@ def until(is_so):
         time.sleep(0.05)
 
 
+def errors(captured):
+    """The lines of errors on standard error, where Ray prints, too."""
+    return [line for line in captured.err.splitlines() if line.startswith("error:")]
+
+
 def assert_same(run, other):
     """The same run, times aside; sums go by the number of threads."""
     histories = (each.history.drop(columns="seconds") for each in (run, other))
@@ -175,11 +186,23 @@ def assert_same(run, other):
     assert run.info["files"].keys() == other.info["files"].keys()
 
 
-def test_runs_on_two_nodes_are_recorded_as_they_are_here(nodes, trained_here, capsys):
+def test_runs_on_two_nodes_are_recorded_as_they_are_here(nodes, tmp_path, trained_here, capsys):
+    """A third node, with other code, is refused by name."""
+    ignored = shutil.ignore_patterns("tests", "__pycache__")
+    other = tmp_path / "other"
+    shutil.copytree(config.ROOT / "helpers", other / "helpers", ignore=ignored)
+    with open(other / "helpers" / "config.py", "a") as file:
+        file.write("# another line\n")
+    nodes.add("old", other)
     nodes.add("b")
     with nodes.meanwhile(lambda: len(nodes.begun()) == 4):  # both are in their second epoch
         assert nodes.train(0, 1, 2) == 0
-    out = capsys.readouterr().out
+    captured = capsys.readouterr()
+    [refusal] = errors(captured)
+    assert refusal.startswith("error: node old on ")
+    assert "has other code in helpers" in refusal
+    out = captured.out
+    assert "no node is left" not in out
     for seed in range(3):
         run = runs.read(NAME, seed)
         run.check()
@@ -192,6 +215,11 @@ def test_runs_on_two_nodes_are_recorded_as_they_are_here(nodes, trained_here, ca
     assert len(nodes.begun()) == 6
     assert nodes.train(0, 1, 2) == 0
     assert capsys.readouterr().out.count("recorded already") == 3
+
+    arguments = [*nodes.arguments(3), "--cpus-per-run", "2"]
+    assert command_line.main(arguments) == 1
+    text = "error: no node of this cluster can take a run of 2 CPU with this code"
+    assert errors(capsys.readouterr()) == [text]
 
 
 @pytest.mark.parametrize("is_shared", [True, False])
@@ -249,69 +277,12 @@ def test_a_command_that_is_killed_goes_on_when_it_is_started_again(
         assert_same(runs.read(NAME, seed), trained_here(seed))
 
 
-def test_a_node_with_other_code_is_refused_by_name(nodes, tmp_path, capsys):
-    ignored = shutil.ignore_patterns("tests", "__pycache__")
-    other = tmp_path / "other"
-    shutil.copytree(config.ROOT / "helpers", other / "helpers", ignore=ignored)
-    with open(other / "helpers" / "config.py", "a") as file:
-        file.write("# another line\n")
-    nodes.add("old", other)
-    assert nodes.train(0, 1) == 0
-    err = capsys.readouterr().err
-    assert err.startswith("error: node old on ")
-    assert "has other code in helpers" in err
-    assert err.count("\n") == 1
-    assert {node for _, _, node in nodes.begun()} == {"a"}
-
-    arguments = [*nodes.arguments(2), "--cpus-per-run", "2"]
-    assert command_line.main(arguments) == 1
-    text = "error: no node of this cluster can take a run of 2 CPU with this code\n"
-    assert capsys.readouterr().err == text
-
-
-@pytest.mark.parametrize("file", ["history.csv", "predictions.npz", "run.json"])
-def test_what_comes_back_damaged_is_not_recorded(empty_study, trained_here, file):
-    content = cluster._content(trained_here(0))
-    content[file] = content[file][:-30]
-    with pytest.raises(ValueError, match=f"{file} is damaged"):
-        cluster.take_in(tiny.EXPERIMENT, 0, content)
-    with pytest.raises(ValueError, match="is the record of"):
-        cluster.take_in(tiny.EXPERIMENT, 1, cluster._content(trained_here(0)))
-    assert list(empty_study.rglob("*.*")) == []
-
-
-def test_a_run_that_another_process_trains_is_waited_for(tmp_path, trained_here, capsys):
-    root = tmp_path / "storage"
-    target = runs.folder(NAME, 0, root)
-    with runs.sole_writer(target):
-        waiting = threading.Thread(
-            target=lambda: content.update(cluster.train_on_node(tiny.EXPERIMENT, 0, 1, str(root)))
-        )
-        content = {}
-        waiting.start()
-        until(lambda: "another process is training" in capsys.readouterr().out)
-        runs.write_copy(trained_here(0), root)
-    waiting.join(20)
-    assert content == cluster._content(trained_here(0))
-
-
-def test_a_storage_keeps_nothing_that_is_recorded(empty_study, tmp_path, trained_here):
-    root = cluster._root(tmp_path / "storage")
-    left = runs.write_copy(trained_here(0), root)
-    assert cluster._root(tmp_path / "storage") == root
-    assert left.folder.exists()
-    runs.write_copy(trained_here(0))
-    cluster._root(tmp_path / "storage")
-    assert not left.folder.exists()
-
-
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "no.such.host.invalid:6379"])
 def test_where_no_cluster_answers_one_line_says_so(empty_study, capsys, address):
     pytest.importorskip("ray")
     assert command_line.main(["train", NAME, "--cluster", address]) == 1
-    err = capsys.readouterr().err
-    assert err.startswith(f"error: no Ray cluster at {address} (")
-    assert err.count("\n") == 1
+    [error] = errors(capsys.readouterr())
+    assert error.startswith(f"error: no Ray cluster at {address} (")
 
 
 def test_without_ray_one_line_says_what_to_install(empty_study, capsys, monkeypatch):
