@@ -135,6 +135,8 @@ def _are_shares(outputs):
     The sum of logits differs from image to image as much as they do; or it is 0, where training
     began with zeros, and some logits are negative.
     """
+    if not np.isfinite(outputs).all():
+        return False
     sums = outputs.sum(axis=1)
     change = np.abs(outputs - outputs.mean(axis=0)).sum(axis=1).max()
     is_constant = np.ptp(sums) <= CONSTANT * change
