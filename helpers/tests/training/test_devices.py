@@ -79,7 +79,8 @@ def test_two_devices_end_as_one_does(backend, recorded, fresh_python, tmp_path):
     }
     result = fresh_python(ONE_AND_TWO, backend, tmp_path, **environment)
     assert recorded is None or result.stdout.splitlines()[-1] == recorded
-    warnings = result.stderr.splitlines()
+    # Where two frameworks are installed, their own libraries talk, too.
+    warnings = [line for line in result.stderr.splitlines() if line.startswith("warning:")]
     assert len(warnings) == (backend == "tensorflow"), result.stderr
     assert all("was left by other devices: the record will name both" in w for w in warnings)
 
