@@ -12,6 +12,7 @@ from helpers.data.folders import OWN
 from helpers.experiments import recipes
 from helpers.experiments import search as rungs
 from helpers.records import provenance, runs
+from helpers.results import searching
 
 # What bad input, a missing file or network, a training that diverges and an unknown backend raise.
 EXPECTED = (ValueError, RuntimeError, OSError, ArithmeticError, config.BackendError)
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         return _stopped(again, 141) if again else 0
     except EXPECTED as error:
-        return _say(error)
+        return streams.say_error(error)
 
 
 def _parser():
@@ -159,7 +160,7 @@ def list_experiments(options) -> int:
             run.check()
             sound.setdefault(run.name, []).append(run)
         except EXPECTED as error:
-            status = _say(error)
+            status = streams.say_error(error)
             damaged.add(_named(run))
     named = [] if is_own else experiments.find(options.pattern)
     planned = {experiment.name: experiment for experiment in named}
@@ -195,7 +196,7 @@ def train(options) -> int:
             try:
                 is_recorded = runs.is_recorded(runs.folder(experiment.name, seed))
             except EXPECTED as error:  # damaged; the others are trained all the same
-                status = _say(error)
+                status = streams.say_error(error)
                 continue
             if is_recorded:
                 print(f"{experiment.name} seed {seed}: recorded already")
@@ -245,20 +246,14 @@ def search(options) -> int:
         if failed := _run_trials(todo, options):
             return failed
     for model in families:
-        best = rungs.best(_accuracies(model))
+        best = rungs.best(searching.accuracies(model))
         rungs.choose(model, best)
         print(f"{model}: matched is {best}")
     return status
 
 
 def _missing(model):
-    return rungs.missing(_accuracies(model))
-
-
-def _accuracies(model):
-    from helpers.results import searching  # loads matplotlib, which takes a second
-
-    return searching.accuracies(model)
+    return rungs.missing(searching.accuracies(model))
 
 
 def _run_trials(trials, options) -> int:
@@ -296,7 +291,7 @@ def _all_of(one, todo, commands, jobs) -> int:
             except BrokenPipeError:  # nobody reads on
                 raise
             except EXPECTED as error:  # the others are done all the same
-                status = _say(f"{' '.join(command)}: {error}")
+                status = streams.say_error(f"{' '.join(command)}: {error}")
         return status
     return side_by_side.run(commands, jobs)
 
@@ -312,7 +307,7 @@ def evaluate(options) -> int:
         except BrokenPipeError:  # nobody reads on
             raise
         except EXPECTED as error:
-            status = _say(error)
+            status = streams.say_error(error)
     return status
 
 
@@ -362,7 +357,7 @@ def vouch(options) -> int:
         try:
             done = records.vouch(run)
         except EXPECTED as error:  # the others are taken in all the same
-            status = _say(error)
+            status = streams.say_error(error)
             continue
         if done:
             print(f"{run.folder}: {', '.join(done)}")
@@ -467,12 +462,6 @@ def _stopped(again, status) -> int:
     if config.PART not in os.environ:
         print("stopped" + again, file=sys.stderr)
     return status
-
-
-def _say(error) -> int:
-    """Print an error in one line; gives the exit status."""
-    print(f"error: {error}", file=sys.stderr)
-    return 1
 
 
 def _report(run) -> None:

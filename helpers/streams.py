@@ -27,6 +27,12 @@ def spell_out() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
+def say_error(error: object) -> int:
+    """Print an error in one line on standard error; gives the exit status, 1."""
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    return 1
+
+
 def flush() -> None:
     """Have standard output written.
 

@@ -24,7 +24,6 @@ import os
 import pickle
 import shutil
 import socket
-import sys
 import tempfile
 import time
 from argparse import ArgumentParser
@@ -33,7 +32,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from helpers import config, files
+from helpers import config, files, streams
 from helpers.commands import side_by_side, stopping
 from helpers.experiments import Experiment
 from helpers.records import provenance, runs
@@ -212,7 +211,7 @@ class _Driver:
             if isinstance(error, FileExistsError) and target.is_dir():  # by another command
                 _print(f"{experiment.name} seed {seed}: recorded already")
             else:
-                self.status = _say(error)
+                self.status = streams.say_error(error)
             return
         self.under_way[self._start(experiment, seed)] = experiment, seed, lock
 
@@ -232,7 +231,9 @@ class _Driver:
                 raise
             except (self.ray.exceptions.RayError, *FAILED) as error:
                 cause = getattr(error, "cause", None) or error
-                self.status = _say(f"{experiment.name} seed {seed}: {_in_one_line(cause)}")
+                self.status = streams.say_error(
+                    f"{experiment.name} seed {seed}: {_in_one_line(cause)}"
+                )
                 return True
             if self.root is not None:  # what cannot be removed, the next command removes
                 shutil.rmtree(runs.folder(experiment.name, seed, self.root), ignore_errors=True)
@@ -279,7 +280,7 @@ class _Driver:
             known = {other["NodeID"]: other for other in self.ray.nodes()}.get(node)
             names = [known["NodeName"], known["NodeManagerHostname"]] if known else [node]
             name = dict.fromkeys(names)
-            _say(f"node {' on '.join(name)} is left out: it {objection}")
+            streams.say_error(f"node {' on '.join(name)} is left out: it {objection}")
 
 
 def take_in(experiment: Experiment, seed: int, content: dict[str, bytes], code: str) -> runs.Run:
@@ -420,9 +421,3 @@ def _in_one_line(error):
 
 def _print(line):
     print(line, flush=True)
-
-
-def _say(error):
-    """Print an error in one line; gives the exit status."""
-    print(f"error: {error}", file=sys.stderr, flush=True)
-    return 1

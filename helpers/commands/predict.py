@@ -1,8 +1,6 @@
 """`python -m helpers predict FILE PICTURE ...`: what an exported model makes of new pictures."""
 
-import sys
-
-from helpers import data
+from helpers import data, streams
 
 SHOWN = 3  # classes, the likeliest first
 
@@ -26,8 +24,7 @@ def run(options) -> int:
         try:
             image = data.read_picture(path, size)[None]
         except (ValueError, OSError) as error:
-            print(f"error: {error}", file=sys.stderr)
-            status = 1
+            status = streams.say_error(error)
             continue
         probabilities = metrics.softmax(training.predict_logits(model, image))[0]
         best = (-probabilities).argsort(kind="stable")[:SHOWN]

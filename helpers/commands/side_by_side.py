@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import suppress
 
-from helpers import config
+from helpers import config, streams
 from helpers.records import provenance
 
 PATIENCE = 30.0  # seconds that a process has to end in, once it was asked to
@@ -72,7 +72,7 @@ def _status(code, command):
     """The exit status; a line on one that a signal ended, as where memory runs out."""
     signal = -code if code < 0 else max(0, code - 128)
     if signal:
-        print(f"error: {' '.join(command)}: ended by signal {signal}", file=sys.stderr)
+        streams.say_error(f"{' '.join(command)}: ended by signal {signal}")
     return abs(code)
 
 

@@ -3,9 +3,10 @@
 import ast
 import inspect
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import takewhile
 
+import numpy as np
 from matplotlib.figure import Figure
 from pygments import highlight
 from pygments.formatters import TerminalFormatter
@@ -52,18 +53,36 @@ def _with_short_docstring(function):
     return "\n".join(lines)
 
 
-def hardest_errors(run: runs.Run, count: int = 12) -> Figure:
-    """The sample's test images that a run gets wrong with the highest confidence, six a row.
-
-    Above each: true class → prediction, and the confidence in it.
-    """
+def hardest_errors(run: runs.Run) -> Figure | None:
+    """The sample's test images that a run gets wrong with the highest confidence."""
     sample = data.load_sample()
     logits = run.test_logits[sample.test_index]
+    return errors_of(logits, sample.y_test, sample.x_test, sample.classes)
+
+
+def errors_of(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    images: np.ndarray,
+    classes: Sequence[str],
+    count: int = 12,
+) -> Figure | None:
+    """The images that are wrong with the highest confidence, six a row; None where none is.
+
+    Above each: true class → prediction, and the confidence in it.
+
+    Args:
+        logits: float (N, C).
+        labels: ints (N,).
+        images: uint8 (N, S, S, 3).
+        classes: the C names.
+        count: how many at most.
+    """
+    wrong = metrics.most_confident_errors(logits, labels, count)
+    if not len(wrong):
+        return None
     confidence = metrics.softmax(logits).max(axis=1)
-    wrong = metrics.most_confident_errors(logits, sample.y_test, count)
     titles = [
-        f"{sample.classes[sample.y_test[i]]} → {sample.classes[logits[i].argmax()]}\n"
-        f"{confidence[i]:.2f}"
-        for i in wrong
+        f"{classes[labels[i]]} → {classes[logits[i].argmax()]}\n{confidence[i]:.2f}" for i in wrong
     ]
-    return plots.image_grid(sample.x_test[wrong], titles, columns=6)
+    return plots.image_grid(images[wrong], titles, columns=6)

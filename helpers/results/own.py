@@ -9,7 +9,7 @@ from scipy import stats
 
 from helpers import experiments
 from helpers.records import runs
-from helpers.results import metrics, plots
+from helpers.results import metrics, notebook, plots
 from helpers.results.plots.layout import MOST_CLASSES
 
 GUESSING = "guessing {}"
@@ -292,12 +292,4 @@ def hardest_errors(run: runs.Run, images: np.ndarray, count: int = 12) -> Figure
         images: uint8 (N, S, S, 3), those of its test set, in its order.
         count: how many at most.
     """
-    logits, labels, classes = run.test_logits, run.test_labels, run.info["classes"]
-    wrong = metrics.most_confident_errors(logits, labels, count)
-    if not len(wrong):
-        return None
-    confidence = metrics.softmax(logits).max(axis=1)
-    titles = [
-        f"{classes[labels[i]]} → {classes[logits[i].argmax()]}\n{confidence[i]:.2f}" for i in wrong
-    ]
-    return plots.image_grid(images[wrong], titles, columns=6)
+    return notebook.errors_of(run.test_logits, run.test_labels, images, run.info["classes"], count)
