@@ -7,7 +7,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 
 from helpers import config, experiments, files, records, streams
-from helpers.commands import cluster, predict, side_by_side, stopping, study
+from helpers.commands import cluster, jobs, predict, side_by_side, stopping, study
 from helpers.data.folders import OWN
 from helpers.experiments import recipes
 from helpers.experiments import search as rungs
@@ -84,12 +84,8 @@ def _parser():
         metavar="TRIAL",
         help="numbers from 0, or names, e.g. draw3_12 (default: all, rung after rung)",
     )
-    command.add_argument(
-        "--jobs",
-        type=int,
-        default=provenance.cores(),
-        help="side by side (default: a core each)",
-    )
+    command.add_argument("--jobs", type=int, help="side by side (default: a core each)")
+    cluster.add_options(command)
     command.set_defaults(run=search)
 
     command = commands.add_parser("evaluate", help="scores of recorded runs, from their logits")
@@ -201,24 +197,11 @@ def train(options) -> int:
             if is_recorded:
                 print(f"{experiment.name} seed {seed}: recorded already")
             else:
-                todo.append((experiment, seed))
-
-    if options.cluster is not None and todo:
-        return max(status, cluster.train(todo, options, _report))
-
-    def one(experiment, seed):
-        from helpers import training  # loads the backend, which takes seconds
-
-        _report(training.train(experiment, seed, over=options.devices))
+                todo.append(jobs.RunJob(experiment, seed, options.devices))
 
     several = [] if options.devices == 1 else ["--devices", str(options.devices)]
-    commands = [
-        ["train", experiment.name, *several, "--seeds", str(seed)] for experiment, seed in todo
-    ]
-    jobs = options.jobs
-    if jobs is None:
-        jobs = 1 if several else provenance.cores()
-    return max(status, _all_of(one, todo, commands, jobs))
+    commands = [["train", job.experiment.name, *several, "--seeds", str(job.seed)] for job in todo]
+    return max(status, _all_of(todo, commands, options, 1 if several else provenance.cores()))
 
 
 def search(options) -> int:
@@ -227,6 +210,7 @@ def search(options) -> int:
     Families go through the rungs of `helpers.experiments.search`, which ends by writing down what
     `matched` is; other models have a list of trials.
     """
+    cluster.require_consistent(options)
     models = dict.fromkeys(options.models)
     if options.trials is not None:
         return _run_trials(
@@ -261,39 +245,38 @@ def _run_trials(trials, options) -> int:
     todo = []
     for model, trial in dict.fromkeys(trials):
         rungs.settings(model, trial)  # refuses one that there is not
-        if runs.is_recorded(runs.trial_file(model, trial)):
-            print(f"{model} trial {trial}: recorded already")
+        job = jobs.TrialJob(model, trial)
+        if runs.is_recorded(job.target()):
+            print(f"{job}: recorded already")
         else:
-            todo.append((model, trial))
+            todo.append(job)
     # The same number of trials for every model, if stopped.
-    todo.sort(key=lambda item: f"{item[1]:>9}")
-
-    def one(model, trial):
-        from helpers.training import search
-
-        accuracies = [epoch["val_accuracy"] for epoch in search.run_trial(model, trial)["history"]]
-        result = f"validation accuracy {max(accuracies):.4f}" if accuracies else "diverged"
-        print(f"{model} trial {trial}: recorded, {result}", flush=True)
-
-    commands = [["search", model, "--trials", str(trial)] for model, trial in todo]
-    return _all_of(one, todo, commands, options.jobs)
+    todo.sort(key=lambda job: f"{job.trial:>9}")
+    commands = [["search", job.model, "--trials", str(job.trial)] for job in todo]
+    return _all_of(todo, commands, options, provenance.cores())
 
 
-def _all_of(one, todo, commands, jobs) -> int:
-    """Do `one(*item)` for each item to do, or, where several go on at a time, its command."""
-    if jobs < 1:
-        raise ValueError(f"--jobs is {jobs}: at least one run has to go on at a time")
-    if len(todo) <= 1 or jobs == 1:
-        status = 0
-        for item, command in zip(todo, commands, strict=True):
-            try:
-                one(*item)
-            except BrokenPipeError:  # nobody reads on
-                raise
-            except EXPECTED as error:  # the others are done all the same
-                status = streams.say_error(f"{' '.join(command)}: {error}")
-        return status
-    return side_by_side.run(commands, jobs)
+def _all_of(todo, commands, options, most) -> int:
+    """Do all jobs on a cluster or here; where several go on at a time, by their commands.
+
+    `most` go on at a time where the options do not say how many.
+    """
+    if options.cluster is not None:
+        return cluster.train(todo, options) if todo else 0
+    at_a_time = most if options.jobs is None else options.jobs
+    if at_a_time < 1:
+        raise ValueError(f"--jobs is {at_a_time}: at least one run has to go on at a time")
+    if len(todo) > 1 and at_a_time > 1:
+        return side_by_side.run(commands, at_a_time)
+    status = 0
+    for job, command in zip(todo, commands, strict=True):
+        try:
+            print(job.train(), flush=True)
+        except BrokenPipeError:  # nobody reads on
+            raise
+        except EXPECTED as error:  # the others are done all the same
+            status = streams.say_error(f"{' '.join(command)}: {error}")
+    return status
 
 
 def evaluate(options) -> int:
@@ -462,15 +445,6 @@ def _stopped(again, status) -> int:
     if config.PART not in os.environ:
         print("stopped" + again, file=sys.stderr)
     return status
-
-
-def _report(run) -> None:
-    scores = run.info["test"]
-    print(
-        f"{run.name} seed {run.seed}: recorded, epoch {run.info['best_epoch']}, "
-        f"test accuracy {scores['accuracy']:.4f}, macro F1 {scores['macro_f1']:.4f}",
-        flush=True,
-    )
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""`train --cluster ADDRESS`: runs on the machines of a Ray cluster, a task each.
+"""`--cluster ADDRESS`: the jobs of a command on the machines of a Ray cluster, a task each.
 
 Ray places the tasks, and starts those of a node that died on another one.  Where all nodes, and
 this machine, see the folder of `--storage`, a run then goes on from its last epoch, else from the
 start; so does one whose command was stopped.  A record comes back as its files, is checked by its
-digests, and is written here by `helpers.records`.
+digests and by what was asked for, and is written here by `helpers.records`.
 
 ADDRESS is what `ray start --head` prints, `auto` on a machine that has one cluster, or `local`,
 which starts a cluster of this machine alone.  SLURM and Kubernetes start one by Ray's own launchers
@@ -18,23 +18,20 @@ Ray is loaded only where it is asked for: pip install -e '.[cluster]'.
 """
 
 import importlib.util
-import json
 import logging
 import os
 import pickle
-import shutil
 import socket
 import tempfile
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 
 from helpers import config, files, streams
-from helpers.commands import side_by_side, stopping
-from helpers.experiments import Experiment
+from helpers.commands import jobs, nodes, side_by_side, stopping
+from helpers.data import FolderData
 from helpers.records import provenance, runs
 
 RETRIES = 5  # of a run whose node dies
@@ -64,7 +61,7 @@ def require_consistent(options) -> None:
             if getattr(options, name) is not None:
                 option = "--" + name.replace("_", "-")
                 raise ValueError(f"{option} is for a cluster: leave it out, or add --cluster")
-    elif options.jobs is not None:
+    elif getattr(options, "jobs", None) is not None:
         raise ValueError("--jobs is for this machine: leave it out, or --cluster, which needs none")
     if _cpus(options) < 1 or _gpus(options) < 0:
         raise ValueError("--cpus-per-run is at least 1, and --gpus-per-run at least 0")
@@ -78,17 +75,15 @@ def _gpus(options):
     return options.gpus_per_run or 0
 
 
-def train(
-    todo: Sequence[tuple[Experiment, int]], options, report: Callable[[runs.Run], None]
-) -> int:
-    """Train experiments with their seeds on a cluster, and record the runs; gives the exit status.
+def train(todo: Sequence[jobs.Job], options, pictures: FolderData | None = None) -> int:
+    """Do jobs on a cluster, and record what comes back; gives the exit status.
 
-    A run that fails stops no other.  An exception, as by a signal, ends all of them.
+    A job that fails stops no other.  An exception, as by a signal, ends all of them.
 
     Args:
-        todo: what is not recorded.
+        todo: what is not recorded, one or more.
         options: the command's, with those of `add_options`.
-        report: called with each run once it is recorded.
+        pictures: a user's own, that they are done on.
 
     Raises:
         RuntimeError: Ray is not installed.
@@ -103,7 +98,7 @@ def train(
         ray = stack.enter_context(_connected(options.cluster))
         stack.enter_context(stopping.stoppable())  # Ray has put in handlers of its own
         try:
-            return _Driver(ray, options, root, mark).train(todo, report)
+            return _Driver(ray, options, root, mark, pictures).train(todo)
         except ray.exceptions.RayError as error:
             raise ConnectionError(
                 f"the Ray cluster at {options.cluster} is lost ({_in_one_line(error)}): start the "
@@ -112,17 +107,16 @@ def train(
 
 
 def _root(storage):
-    """The folder of runs under way in a storage; those that are recorded here leave it."""
+    """The folder of what is under way in a storage; what is recorded here leaves it."""
     if storage is None:
         return None
     root = Path(storage).absolute() / "under_way"
     files.require_writable(root)
-    for run in runs.found(root=root):  # of a command that was killed just after it recorded them
-        here = config.RUNS.joinpath(*run.folder.parts[-4:])
+    for there, here in jobs.found(root):  # of a command that was killed just after it recorded them
         # Not where the record here is damaged, nor while a node of another command reads this one.
-        with suppress(ValueError, FileNotFoundError, runs.UnderWay), runs.locked(run.folder):
+        with suppress(ValueError, FileNotFoundError, runs.UnderWay), runs.locked(there):
             if runs.is_recorded(here):
-                shutil.rmtree(run.folder, ignore_errors=True)
+                files.remove(there)
     return root
 
 
@@ -160,31 +154,32 @@ def _require_answer(address):
 
 
 class _Driver:
-    """Hands runs to the nodes of a cluster, and takes their records in."""
+    """Hands jobs to the nodes of a cluster, and takes their records in."""
 
-    def __init__(self, ray, options, root, mark):
+    def __init__(self, ray, options, root, mark, pictures=None):
         cpus, gpus = _cpus(options), _gpus(options)
-        self.ray, self.root, self.devices = ray, root, options.devices
+        self.ray, self.root = ray, root
         self.resources = {"CPU": cpus, "GPU": gpus}
         self.code = provenance.code_sha256()
-        self.check = _check(self.code, mark)
+        self.check = nodes.check(self.code, mark)
         self.task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(
-            _task(self.check, root and str(root), _environment(cpus, gpus))
+            nodes.task(self.check, root and str(root), _environment(cpus, gpus))
         )
+        self.pictures = ray.put(pickle.dumps(pictures))  # which Ray brings to each node once
         self.refused, self.under_way, self.status = {}, {}, 0
 
-    def train(self, todo, report):
-        """As the module's; `todo` is not empty."""
+    def train(self, todo):
+        """As the module's."""
         self._refuse_others()
         waiting, started, was_stuck = list(reversed(todo)), time.monotonic(), False
         try:
             while waiting or self.under_way:
                 while waiting and len(self.under_way) < self._most():
-                    self._lock_and_start(*waiting.pop())
+                    self._lock_and_start(waiting.pop())
                 time.sleep(LOOK)
                 under_way = list(self.under_way)
                 for reference in self.ray.wait(under_way, timeout=0)[0] if under_way else ():
-                    has_ended = self._end(reference, report)
+                    has_ended = self._end(reference)
                     left = len(waiting) + len(self.under_way)
                     if has_ended and left:
                         each = (time.monotonic() - started) / (len(todo) - left)
@@ -195,55 +190,51 @@ class _Driver:
                     _print("no node is left that can take a run: waiting for one")
                 was_stuck = is_stuck
         finally:
-            for _, _, lock in self.under_way.values():
+            for _, lock in self.under_way.values():
                 lock.close()
         return self.status
 
     def _most(self):
-        """How many runs are under way at a time: each has a lock, which is an open file."""
+        """How many jobs are under way at a time: each has a lock, which is an open file."""
         return min(500, max(16, 4 * int(self.ray.cluster_resources().get("CPU", 0))))
 
-    def _lock_and_start(self, experiment, seed):
-        target, lock = runs.folder(experiment.name, seed), ExitStack()
+    def _lock_and_start(self, job):
+        lock = ExitStack()
         try:
-            lock.enter_context(runs.sole_writer(target))
-        except FAILED as error:  # the others are trained
-            if isinstance(error, FileExistsError) and target.is_dir():  # by another command
-                _print(f"{experiment.name} seed {seed}: recorded already")
+            lock.enter_context(runs.sole_writer(job.target()))
+        except FAILED as error:  # the others are done
+            if isinstance(error, FileExistsError) and job.target().exists():  # by another command
+                _print(f"{job}: recorded already")
             else:
                 self.status = streams.say_error(error)
             return
-        self.under_way[self._start(experiment, seed)] = experiment, seed, lock
+        self.under_way[self._start(job)] = job, lock
 
-    def _end(self, reference, report):
-        """Record what has come back; whether the run is over, else another node has it."""
-        experiment, seed, lock = self.under_way.pop(reference)
+    def _end(self, reference):
+        """Record what has come back; whether the job is over, else another node has it."""
+        job, lock = self.under_way.pop(reference)
         with lock:
             try:
                 node, objection, content = self.ray.get(reference)
                 if objection:  # of a node that came later
                     self._refuse(node, objection)
-                    again = self._start(experiment, seed)
-                    self.under_way[again] = experiment, seed, lock.pop_all()
+                    self.under_way[self._start(job)] = job, lock.pop_all()
                     return False
-                report(take_in(experiment, seed, content, self.code))
+                _print(jobs.take_in(job, content, self.code))
             except BrokenPipeError:  # nobody reads on
                 raise
             except (self.ray.exceptions.RayError, *FAILED) as error:
                 cause = getattr(error, "cause", None) or error
-                self.status = streams.say_error(
-                    f"{experiment.name} seed {seed}: {_in_one_line(cause)}"
-                )
+                self.status = streams.say_error(f"{job}: {_in_one_line(cause)}")
                 return True
             if self.root is not None:  # what cannot be removed, the next command removes
-                shutil.rmtree(runs.folder(experiment.name, seed, self.root), ignore_errors=True)
+                with suppress(OSError):
+                    files.remove(job.target(self.root))
         return True
 
-    def _start(self, experiment, seed):
+    def _start(self, job):
         others = {NODE_ID: f"!in({','.join(self.refused)})"} if self.refused else None
-        # As bytes: a node with other code refuses before it reads them.
-        packed = pickle.dumps((experiment, seed, self.devices))
-        return self.task.options(label_selector=others).remote(packed)
+        return self.task.options(label_selector=others).remote(pickle.dumps(job), self.pictures)
 
     def _nodes(self):
         """The nodes that can take a run, those with other code aside."""
@@ -283,44 +274,6 @@ class _Driver:
             streams.say_error(f"node {' on '.join(name)} is left out: it {objection}")
 
 
-def take_in(experiment: Experiment, seed: int, content: dict[str, bytes], code: str) -> runs.Run:
-    """Record a run that came back as the content of each of its files, by name.
-
-    Args:
-        experiment: what was to be trained.
-        seed: of the run.
-        content: of its files.
-        code: the SHA-256 of the `helpers` that were to train it.
-
-    Raises:
-        ValueError: it is damaged, another run, or was trained otherwise.
-        FileNotFoundError: a file is missing.
-    """
-    with tempfile.TemporaryDirectory() as folder:
-        copy = runs.Run(runs.folder(experiment.name, seed, Path(folder)))
-        copy.folder.mkdir(parents=True)
-        for name, written in content.items():
-            (copy.folder / name).write_bytes(written)
-        if other := _other(copy, experiment, code):
-            raise ValueError(f"what came back was trained with another {other}: train it again")
-        run = runs.write_copy(copy)
-    runs.resume_file(run.folder).unlink(missing_ok=True)
-    return run
-
-
-def _other(run, experiment, code):
-    """What a run was trained with that was not asked for, in a word; "" where there is nothing."""
-    # A node whose bfloat16 would be emulated trains in float32.
-    in_float32 = replace(experiment, settings=replace(experiment.settings, precision="float32"))
-    asked = [json.loads(json.dumps(each.config)) for each in (experiment, in_float32)]
-    if run.info["config"] not in asked:
-        return "recipe"
-    if run.info["backend"] != os.environ["KERAS_BACKEND"]:
-        return "backend"
-    # Training that goes on with other code says so, and records "one, then another".
-    return "" if run.info.get("code_sha256", "").split(", then ")[-1] == code else "code"
-
-
 def _environment(cpus, gpus):
     """The variables that a run's process has on its node."""
     settings = side_by_side.limits(cpus) | {config.PART: "1"}
@@ -331,88 +284,6 @@ def _environment(cpus, gpus):
     if gpus % 1:  # frameworks would take all of the GPU's memory
         settings |= {"XLA_PYTHON_CLIENT_PREALLOCATE": "false", "TF_FORCE_GPU_ALLOW_GROWTH": "true"}
     return settings
-
-
-# What these two give goes to the nodes whole, as functions within functions do: a node with another
-# version of this module, or without it, can answer.
-
-
-def _check(code, mark):
-    def objection():
-        import os
-
-        try:
-            from helpers.records import provenance
-
-            found = provenance.code_sha256()
-        except Exception as error:
-            return f"has no helpers that this command knows ({error})"
-        if found != code:
-            return f"has other code in helpers (SHA-256 {found[:12]}, here {code[:12]})"
-        if mark and not os.path.isdir(mark):  # a folder of this name it may have of its own
-            return f"does not see the files of this machine in {os.path.dirname(mark)}"
-        return ""
-
-    return objection
-
-
-def _task(check, root, environment):
-    def run(packed):
-        import os
-        import pickle
-
-        import ray
-
-        os.environ.update(environment)  # before a backend is loaded
-        node = ray.get_runtime_context().get_node_id()
-        if objection := check():
-            return node, objection, {}
-        from helpers.commands import cluster
-
-        return node, "", cluster.train_on_node(*pickle.loads(packed), root)
-
-    return run
-
-
-def train_on_node(
-    experiment: Experiment, seed: int, devices: int, root: str | None
-) -> dict[str, bytes]:
-    """Train a run in this process of a node; gives the content of each of its files by name.
-
-    Args:
-        experiment: what is trained.
-        seed: of the run.
-        devices: that it is trained over.
-        root: of all runs that are under way, in a storage that nodes share: what lies there is
-            gone on with, or given back where it is whole and what was asked for.
-    """
-    from helpers import training  # loads the backend, which takes seconds
-
-    if root is None:
-        with tempfile.TemporaryDirectory() as folder:
-            return _content(training.train(experiment, seed, Path(folder), over=devices))
-    target, code = runs.folder(experiment.name, seed, Path(root)), provenance.code_sha256()
-    waited = False
-    while True:
-        try:
-            with runs.locked(target):
-                if runs.is_recorded(target):
-                    run = runs.Run(target)
-                    if not (other := _other(run, experiment, code)):
-                        return _content(run)
-                    _print(f"{target} was trained with another {other}: it is trained anew")
-                    shutil.rmtree(target)
-            with suppress(FileExistsError):  # written meanwhile
-                training.train(experiment, seed, Path(root), over=devices)
-        except runs.UnderWay as error:  # by a node that was given up, or for another command
-            if not waited:
-                _print(error)
-            waited = True
-            time.sleep(1)
-
-
-def _content(run):
-    return {name: (run.folder / name).read_bytes() for name in ("run.json", *run.info["files"])}
 
 
 def _in_one_line(error):

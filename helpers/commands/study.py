@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 from helpers import config, data, experiments, files
+from helpers.commands import cluster, jobs
 from helpers.records import runs
 
 NOTEBOOK = "08_your_own_images.ipynb"
@@ -46,11 +47,13 @@ def add_options(command, seed) -> None:
     command.add_argument(
         "--skip-unreadable", action="store_true", help="leave out pictures that cannot be read"
     )
+    cluster.add_options(command)
     command.epilog = "Leaves a page, tables, plots, runs and .keras files in figures/own."
 
 
 def run(options) -> None:
     """Report, estimate, train what is missing, execute the notebook, write the page and models."""
+    cluster.require_consistent(options)
     pictures = data.load_folder(options.folder, options.size, options.skip_unreadable)
     target = config.OWN / pictures.name.removeprefix(data.folders.OWN)
     files.require_writable(target)
@@ -73,23 +76,13 @@ def _train(options, pictures) -> list[runs.Run]:
     seeds = list(dict.fromkeys(options.seeds))
     all_runs = [(experiment, seed) for experiment in planned for seed in seeds]
     todo = [run for run in all_runs if not runs.is_recorded(runs.folder(run[0].name, run[1]))]
-    seconds = {one.name: training.estimate_seconds(one, pictures) + STARTING for one, _ in todo}
-    left = sum(seconds[one.name] for one, _ in todo)
-    print(
-        f"{len(todo)} of {len(all_runs)} runs are to be trained: about {_minutes(left)} here"
-        if todo
-        else f"all {len(all_runs)} runs are recorded already",
-        flush=True,
-    )
-    found, began, estimated = [], time.perf_counter(), 0.0
-    for experiment, seed in all_runs:
-        found.append(training.own.run(experiment, seed, pictures))
-        if (experiment, seed) in todo:
-            estimated += seconds[experiment.name]
-            rest = (left - estimated) * (time.perf_counter() - began) / estimated
-            done = f"{len(found)} of {len(all_runs)} runs are done"
-            is_last = (experiment, seed) == todo[-1]
-            print(done if is_last else f"{done}: about {_minutes(rest)} more", flush=True)
+    if not todo:
+        print(f"all {len(all_runs)} runs are recorded already", flush=True)
+    elif options.cluster is None:
+        _train_here(todo, len(all_runs), pictures)
+    else:
+        _train_there(todo, len(all_runs), pictures, options)
+    found = [training.own.run(*run, pictures) for run in all_runs]
     print("the pre-trained network, and the page: a few minutes", flush=True)
     try:
         found += training.own.pretrained(
@@ -101,6 +94,31 @@ def _train(options, pictures) -> list[runs.Run]:
     except FileNotFoundError as missing:
         print(f"without a pre-trained network: {missing}", flush=True)
     return found
+
+
+def _train_here(todo, count, pictures):
+    """Train what is missing of so many runs in this process, and say how long it takes."""
+    from helpers import training
+
+    seconds = {one.name: training.estimate_seconds(one, pictures) + STARTING for one, _ in todo}
+    left = sum(seconds[one.name] for one, _ in todo)
+    print(f"{len(todo)} of {count} runs are to be trained: about {_minutes(left)} here", flush=True)
+    began, estimated = time.perf_counter(), 0.0
+    for done, (experiment, seed) in enumerate(todo, count - len(todo) + 1):
+        training.own.run(experiment, seed, pictures)
+        estimated += seconds[experiment.name]
+        rest = (left - estimated) * (time.perf_counter() - began) / estimated
+        more = f": about {_minutes(rest)} more" if done < count else ""
+        print(f"{done} of {count} runs are done{more}", flush=True)
+
+
+def _train_there(todo, count, pictures, options):
+    """Train what is missing of so many runs on a cluster."""
+    print(f"{len(todo)} of {count} runs are to be trained on {options.cluster}", flush=True)
+    digests = dict(pictures.sha256)
+    wanted = [jobs.RunJob(*run, pictures_sha256=digests) for run in todo]
+    if cluster.train(wanted, options, pictures):
+        raise RuntimeError("a run failed: the same command trains what is missing")
 
 
 def _minutes(seconds: float) -> str:

@@ -35,6 +35,7 @@ from helpers.experiments import recipes
 from helpers.records import contents, digests, kept
 
 HISTORY, PREDICTIONS, WEIGHTS = "history.csv", "predictions.npz", "model.weights.h5"
+_TRIAL_REMEDY = "restore it, or delete it and search again"
 
 
 class UnderWay(RuntimeError):
@@ -346,6 +347,11 @@ def trial_file(model: str, trial: int | str, root: Path | None = None) -> Path:
     return (root or config.SEARCH) / model / contents.trial_file_name(trial)
 
 
+def read_trial(model: str, trial: int | str, root: Path | None = None) -> dict:
+    """One recorded trial; ValueError if it is damaged, or another."""
+    return contents.trial_json(trial_file(model, trial, root), _TRIAL_REMEDY)
+
+
 def write_trial(record: Mapping, root: Path | None = None) -> None:
     """Record a trial: a mapping with its `model` and `trial`, its `config` and its `history`."""
     path = trial_file(record["model"], record["trial"], root)
@@ -367,6 +373,6 @@ def search_trials(root: Path | None = None) -> list[dict]:
 def _trials(pattern, root):
     paths = (root or config.SEARCH).glob(pattern)
     return sorted(
-        (contents.trial_json(path, "restore it, or delete it and search again") for path in paths),
+        (contents.trial_json(path, _TRIAL_REMEDY) for path in paths),
         key=lambda record: (record["model"], record["trial"]),
     )

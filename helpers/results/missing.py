@@ -1,4 +1,4 @@
-"""What the study planned and has not recorded, and what it would cost."""
+"""What the study planned, what of it is not recorded, and what both cost."""
 
 from pathlib import Path
 
@@ -53,11 +53,12 @@ SEARCH = "the search in rungs"
 
 
 def table(root: Path | None = None, searched: Path | None = None) -> pd.DataFrame:
-    """A row for all of `PLANNED` that goes together and is not whole, in its order.
+    """A row for all of `PLANNED` that goes together, and for the search, in its order.
 
     Columns: `experiments` with missing runs, `runs` missing (of `SEARCH`: trials) and their
-    `PFLOP`, an upper bound where training may stop early. MACs are those of the model's recorded
-    runs, with however many classes: its last layer is a small part.
+    `PFLOP`; `runs in all` and `PFLOP in all` are those of the whole grid.  Operations are an upper
+    bound where training may stop early.  MACs are those of the model's recorded runs, with however
+    many classes: its last layer is a small part.
 
     Args:
         root: of all runs (default: `figures/runs`).
@@ -73,35 +74,32 @@ def table(root: Path | None = None, searched: Path | None = None) -> pd.DataFram
             for model in models.split():
                 for recipe in recipes.split():
                     name = f"{variant}/{model}/{recipe}"
-                    absent = sum((name, seed) not in recorded for seed in range(seeds))
-                    if absent:
-                        images = absent * _epochs(name) * data.training_images(variant)
-                        _enter(rows, what, 1, absent, costs.training_flops(macs[model], images))
+                    images = _epochs(name) * data.training_images(variant)
+                    each = costs.training_flops(macs[model], images)
+                    is_missing = [(name, seed) not in recorded for seed in range(seeds)]
+                    _enter(rows, what, [each] * seeds, is_missing)
     images = data.training_images("cifar10")
     for model in SEARCHED:
-        todo = _trials(searching.accuracies(model, searched))
-        if todo:
-            flops = costs.training_flops(macs[model], sum(todo) * images)
-            _enter(rows, SEARCH, 1, len(todo), flops)
+        known = [epochs for _, epochs in searching.accuracies(model, searched)]
+        trials, is_missing = [], []
+        for epochs, draws in search.RUNGS:  # whichever draws go on
+            trials += [costs.training_flops(macs[model], epochs * images)] * (draws + 1)
+            is_missing += [n >= known.count(epochs) for n in range(draws + 1)]
+        _enter(rows, SEARCH, trials, is_missing)
     return pd.DataFrame.from_dict(rows, orient="index").rename_axis("planned")
 
 
-def _enter(rows, what, experiments, missing, flops):
-    row = rows.setdefault(what, {"experiments": 0, "runs": 0, "PFLOP": 0.0})
-    row["experiments"] += experiments
-    row["runs"] += missing
-    row["PFLOP"] += flops / 1e15
+def _enter(rows, what, flops, is_missing):
+    """Add an experiment's runs: the operations of each, and whether it is missing."""
+    columns = ("experiments", "runs", "PFLOP", "runs in all", "PFLOP in all")
+    row = rows.setdefault(what, dict.fromkeys(columns, 0))
+    row["experiments"] += any(is_missing)
+    row["runs"] += sum(is_missing)
+    row["PFLOP"] += sum(each for each, is_so in zip(flops, is_missing, strict=True) if is_so) / 1e15
+    row["runs in all"] += len(flops)
+    row["PFLOP in all"] += sum(flops) / 1e15
 
 
 def _epochs(name):
     """Of a recipe; one that a search has still to choose trains as long as its last rung."""
     return EXPERIMENTS[name].settings.epochs if name in EXPERIMENTS else search.RUNGS[-1][0]
-
-
-def _trials(accuracies):
-    """The epochs of each trial of a search that is missing, whichever draws go on."""
-    return [
-        epochs
-        for epochs, draws in search.RUNGS
-        for _ in range(draws + 1 - sum(of == epochs for _, of in accuracies))
-    ]

@@ -300,7 +300,7 @@ def test_search_runs_the_trials_that_are_missing(children, monkeypatch, tmp_path
 
 def test_search_of_one_trial_says_what_came(empty_study, capsys, monkeypatch):
     history = [{"val_accuracy": value} for value in (0.3, 0.5, 0.4)]
-    monkeypatch.setattr(search, "run_trial", lambda model, trial: {"history": history})
+    monkeypatch.setattr(search, "run_trial", lambda *arguments: {"history": history})
     monkeypatch.setattr(config, "SEARCH", empty_study / "search")
     assert main("search", "vit", "--trials", 7) == 0
     assert capsys.readouterr().out == "vit trial 7: recorded, validation accuracy 0.5000\n"
@@ -360,16 +360,16 @@ def test_threads_are_those_of_tensorflow_s_pool(monkeypatch):
         assert provenance.threads() == threads
 
 
-def test_one_failed_run_stops_no_other(empty_study, capsys, monkeypatch):
-    trained = []
+def test_one_failed_run_stops_no_other(empty_study, recorded_root, capsys, monkeypatch):
+    trained, recorded = [], runs.Run(runs.folder(NAME, 0, recorded_root))
 
-    def train(experiment, seed, over):
+    def train(experiment, seed, *arguments, **settings):
         if seed == 1:
             raise FloatingPointError("loss became nan in epoch 1: lower the learning rate")
         trained.append(seed)
+        return recorded
 
     monkeypatch.setattr(training, "train", train)
-    monkeypatch.setattr(command_line, "_report", lambda run: None)
     assert main("train", NAME, "--seeds", 0, 1, 2, "--jobs", 1) == 1
     assert trained == [0, 2]
     assert f"error: train {NAME} --seeds 1: loss became nan" in capsys.readouterr().err

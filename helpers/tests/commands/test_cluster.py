@@ -12,6 +12,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -19,8 +20,10 @@ import pytest
 import tiny
 
 from helpers import __main__ as command_line
-from helpers import config, training
+from helpers import config, data, experiments, training
+from helpers.commands import cluster, jobs
 from helpers.records import runs
+from helpers.training import search
 
 NAME = tiny.EXPERIMENT.name
 PATHS = [config.ROOT / "helpers" / "tests", Path(__file__).parent / "nodes"]
@@ -275,6 +278,31 @@ def test_a_command_that_is_killed_goes_on_when_it_is_started_again(
     assert [begun.count((2, epoch)) for epoch in (1, 2)] == [1, 1]
     for seed in (0, 1, 2):
         assert_same(runs.read(NAME, seed), trained_here(seed))
+
+
+def test_a_trial_and_a_run_on_own_pictures_are_recorded_as_they_are_here(
+    nodes, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(config, "SEARCH", tmp_path / "search")
+    command = ["search", "cnn_baseline", "--trials", "draw0_6", "--cluster", nodes.cluster.address]
+    assert command_line.main(command) == 0
+    come_back = runs.read_trial("cnn_baseline", "draw0_6")
+    here = search.run_trial("cnn_baseline", "draw0_6", tmp_path / "search_here")
+    histories = [pd.DataFrame(each["history"]) for each in (come_back, here)]
+    pd.testing.assert_frame_equal(*(h.drop(columns="seconds") for h in histories), rtol=1e-3)
+    assert come_back["hardware"]["cores"] == 1
+
+    monkeypatch.setattr(config, "OWN", tmp_path / "own")
+    pictures = data.load_folder(data.example_folder(tmp_path / "f", {"dog": 12, "frog": 12}))
+    [experiment] = experiments.own.experiments(pictures, ["tiny"], epochs=2)
+    job = jobs.RunJob(experiment, 0, pictures_sha256=dict(pictures.sha256))
+    options = SimpleNamespace(cluster=nodes.cluster.address, cpus_per_run=None, gpus_per_run=None)
+    options.storage = tmp_path / "storage"
+    shutil.rmtree(tmp_path / "f")  # nodes need not see it
+    assert cluster.train([job], options, pictures) == 0
+    run = training.own.run(experiment, 0, pictures)
+    run.check()
+    assert_same(run, training.train(experiment, 0, tmp_path, pictures))
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1:1", "no.such.host.invalid:6379"])

@@ -8,8 +8,10 @@ import tiny
 
 from helpers import __main__ as command_line
 from helpers import config, data, models
+from helpers.commands import cluster
 from helpers.commands import study as command
 from helpers.models import lite
+from helpers.records import runs
 
 
 @pytest.fixture
@@ -83,6 +85,27 @@ def test_the_notebook_has_these_parameters(given):
     assert first["metadata"]["tags"] == ["parameters"]
     names = [line.partition(" = ")[0] for line in first["source"]]
     assert names == list(given["parameters"])
+
+
+def test_what_a_cluster_trains_of_a_study_is_told_of_its_pictures(given, capsys, monkeypatch):
+    asked = []
+
+    def train(todo, options, pictures):
+        asked.extend(todo)
+        for job in todo[: None if options.cluster == "whole" else 1]:
+            job.train(pictures=pictures)
+        return int(options.cluster != "whole")
+
+    monkeypatch.setattr(cluster, "train", train)
+    assert study(given, "--cluster", "torn") == 1
+    said = capsys.readouterr()
+    assert "2 of 2 runs are to be trained on torn" in said.out
+    assert said.err == "error: a run failed: the same command trains what is missing\n"
+    assert study(given, "--cluster", "whole") == 0
+    assert "1 of 2 runs are to be trained on whole" in capsys.readouterr().out
+    assert [job.seed for job in asked] == [0, 1, 1]
+    run = runs.read("own-f/tiny/few_2_epochs", 1)
+    assert all(job.pictures_sha256 == run.info["data_sha256"] for job in asked)
 
 
 def test_an_interrupted_study_goes_on(given, capsys, monkeypatch):
