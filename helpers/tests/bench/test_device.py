@@ -13,5 +13,6 @@ def test_rates_fit_each_other():
     seconds = images / row["images/s"]
     assert row["ms a step"] == pytest.approx(1000 * seconds / -(-images // 128))
     assert row["TFLOP/s"] == pytest.approx(6 * 10.34e6 * images / seconds / 1e12, rel=0.01)
+    assert row["a run, s"] == pytest.approx(row["start, s"] + 30 * 45_000 / row["images/s"])
     assert row["of a product"] > 0
     assert row["precision"] == "float32"
