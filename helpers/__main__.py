@@ -31,7 +31,10 @@ def main(arguments: list[str] | None = None) -> int:
             try:
                 options = _parser().parse_args(arguments)
                 if options.run in (train, search, study.run):
-                    again = "; the same command goes on from the last epoch"
+                    is_lost = options.cluster is not None and options.storage is None
+                    again = "; the same command " + (
+                        "trains what is missing" if is_lost else "goes on from the last epoch"
+                    )
                 config.require_checkout()
                 return options.run(options) or 0
             finally:
@@ -262,7 +265,7 @@ def _all_of(todo, commands, options, most) -> int:
     `most` go on at a time where the options do not say how many.
     """
     if options.cluster is not None:
-        return cluster.train(todo, options) if todo else 0
+        return cluster.do(todo, options) if todo else 0
     at_a_time = most if options.jobs is None else options.jobs
     if at_a_time < 1:
         raise ValueError(f"--jobs is {at_a_time}: at least one run has to go on at a time")
@@ -271,7 +274,7 @@ def _all_of(todo, commands, options, most) -> int:
     status = 0
     for job, command in zip(todo, commands, strict=True):
         try:
-            print(job.train(), flush=True)
+            print(job.do(), flush=True)
         except BrokenPipeError:  # nobody reads on
             raise
         except EXPECTED as error:  # the others are done all the same

@@ -9,7 +9,7 @@ ADDRESS is what `ray start --head` prints, `auto` on a machine that has one clus
 which starts a cluster of this machine alone.  SLURM and Kubernetes start one by Ray's own launchers
 (https://docs.ray.io, "Deploying on SLURM", "KubeRay").  Nodes are those that have as many CPUs as
 a run takes when the command starts, or come later; each needs the same `helpers` as this machine,
-and fetches the data set for itself.
+and fetches the data set for itself; a user's own pictures come from here.
 
 One machine alone needs none of this: `--jobs` starts its processes faster, prints less, and goes
 on from the last epoch without a further folder.
@@ -61,7 +61,7 @@ def require_consistent(options) -> None:
             if getattr(options, name) is not None:
                 option = "--" + name.replace("_", "-")
                 raise ValueError(f"{option} is for a cluster: leave it out, or add --cluster")
-    elif getattr(options, "jobs", None) is not None:
+    elif getattr(options, "jobs", None) is not None:  # `study` has no --jobs
         raise ValueError("--jobs is for this machine: leave it out, or --cluster, which needs none")
     if _cpus(options) < 1 or _gpus(options) < 0:
         raise ValueError("--cpus-per-run is at least 1, and --gpus-per-run at least 0")
@@ -75,7 +75,7 @@ def _gpus(options):
     return options.gpus_per_run or 0
 
 
-def train(todo: Sequence[jobs.Job], options, pictures: FolderData | None = None) -> int:
+def do(todo: Sequence[jobs.Job], options, pictures: FolderData | None = None) -> int:
     """Do jobs on a cluster, and record what comes back; gives the exit status.
 
     A job that fails stops no other.  An exception, as by a signal, ends all of them.
@@ -96,9 +96,8 @@ def train(todo: Sequence[jobs.Job], options, pictures: FolderData | None = None)
             tempfile.TemporaryDirectory(prefix="mark_", dir=root, ignore_cleanup_errors=True)
         )
         ray = stack.enter_context(_connected(options.cluster))
-        stack.enter_context(stopping.stoppable())  # Ray has put in handlers of its own
         try:
-            return _Driver(ray, options, root, mark, pictures).train(todo)
+            return _Driver(ray, options, root, mark, pictures).do(todo)
         except ray.exceptions.RayError as error:
             raise ConnectionError(
                 f"the Ray cluster at {options.cluster} is lost ({_in_one_line(error)}): start the "
@@ -114,7 +113,7 @@ def _root(storage):
     files.require_writable(root)
     for there, here in jobs.found(root):  # of a command that was killed just after it recorded them
         # Not where the record here is damaged, nor while a node of another command reads this one.
-        with suppress(ValueError, FileNotFoundError, runs.UnderWay), runs.locked(there):
+        with suppress(ValueError, OSError, runs.UnderWay), runs.locked(there):
             if runs.is_recorded(here):
                 files.remove(there)
     return root
@@ -134,7 +133,8 @@ def _connected(address) -> Iterator:
         where |= {"num_cpus": provenance.cores(), "include_dashboard": False}
     try:
         _require_answer(address)
-        ray.init(**where, logging_level=logging.ERROR)
+        with stopping.stoppable():  # whose end takes out the handlers that Ray puts in
+            ray.init(**where, logging_level=logging.ERROR)
     except (ray.exceptions.RayError, *FAILED) as error:
         raise ConnectionError(
             f"no Ray cluster at {address} ({_in_one_line(error)}): give the address that ray start "
@@ -165,10 +165,10 @@ class _Driver:
         self.task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=RETRIES)(
             nodes.task(self.check, root and str(root), _environment(cpus, gpus))
         )
-        self.pictures = ray.put(pickle.dumps(pictures))  # which Ray brings to each node once
+        self.pictures = [ray.put(pictures)]  # which Ray brings to each node once
         self.refused, self.under_way, self.status = {}, {}, 0
 
-    def train(self, todo):
+    def do(self, todo):
         """As the module's."""
         self._refuse_others()
         waiting, started, was_stuck = list(reversed(todo)), time.monotonic(), False
@@ -228,8 +228,9 @@ class _Driver:
                 self.status = streams.say_error(f"{job}: {_in_one_line(cause)}")
                 return True
             if self.root is not None:  # what cannot be removed, the next command removes
-                with suppress(OSError):
-                    files.remove(job.target(self.root))
+                there = job.target(self.root)
+                with suppress(OSError, runs.UnderWay), runs.locked(there):
+                    files.remove(there)
         return True
 
     def _start(self, job):

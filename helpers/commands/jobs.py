@@ -1,7 +1,7 @@
 """What is trained and becomes one record: a run, or a trial of a search; on whatever machine.
 
-A job records below a root that is not this study's, too: there it is `packed`, to be taken in by
-`take_in` on the machine that asked for it.
+Below a root that is not this study's a record is `packed`, to be taken in by `take_in` on the
+machine that asked for it.
 """
 
 import json
@@ -18,6 +18,7 @@ from helpers.experiments import Experiment, search
 from helpers.records import runs
 
 TRIALS = "search"  # the folder of all trials below a root
+PICTURES = "pictures_"  # of all runs on the same pictures of a user; their digest follows
 
 
 class Job(Protocol):
@@ -26,11 +27,11 @@ class Job(Protocol):
     def target(self, root: Path | None = None) -> Path:
         """Where it is, or will be, recorded."""
 
-    def train(self, root: Path | None = None, pictures: FolderData | None = None) -> str:
-        """Do it in this process, and say in a line what came; `pictures` are a user's own."""
+    def do(self, root: Path | None = None, pictures: FolderData | None = None) -> str:
+        """Train in this process, and say in a line what came; `pictures` are a user's own."""
 
     def files(self, root: Path) -> list[Path]:
-        """All of its record; ValueError where it is damaged."""
+        """Those of its record; ValueError where what names them is damaged."""
 
     def otherwise(self, root: Path, code: str) -> str:
         """What it was trained with that was not asked for, "" where all was; `code` by SHA-256."""
@@ -52,14 +53,26 @@ class RunJob:
         return f"{self.experiment.name} seed {self.seed}"
 
     def target(self, root: Path | None = None) -> Path:
-        return runs.folder(self.experiment.name, self.seed, root)
+        return runs.folder(self.experiment.name, self.seed, self._of_pictures(root))
 
-    def train(self, root: Path | None = None, pictures: FolderData | None = None) -> str:
+    def do(self, root: Path | None = None, pictures: FolderData | None = None) -> str:
         from helpers import training  # loads the backend, which takes seconds
 
         return self._told(
-            training.train(self.experiment, self.seed, root, pictures=pictures, over=self.devices)
+            training.train(
+                self.experiment,
+                self.seed,
+                self._of_pictures(root),
+                pictures=pictures,
+                over=self.devices,
+            )
         )
+
+    def _of_pictures(self, root):
+        """A storage may hold runs on several folders of one name, or on one before it changed."""
+        if root is None or self.pictures_sha256 is None:
+            return root
+        return root / (PICTURES + self.pictures_sha256["images"][:12])
 
     def files(self, root: Path) -> list[Path]:
         run = runs.Run(self.target(root))
@@ -95,7 +108,7 @@ class TrialJob:
     def target(self, root: Path | None = None) -> Path:
         return runs.trial_file(self.model, self.trial, root and root / TRIALS)
 
-    def train(self, root: Path | None = None, pictures: FolderData | None = None) -> str:
+    def do(self, root: Path | None = None, pictures: FolderData | None = None) -> str:
         from helpers.training.search import run_trial  # loads the backend, which takes seconds
 
         return self._told(run_trial(self.model, self.trial, root and root / TRIALS))
@@ -134,26 +147,31 @@ def take_in(job: Job, content: Mapping[str, bytes], code: str) -> str:
         code: the SHA-256 of the `helpers` that were to do it.
 
     Raises:
-        ValueError: it is damaged, another job's, or was trained otherwise.
-        FileNotFoundError: a file is missing.
+        ValueError: it is damaged, not whole, another job's, or was trained otherwise.
     """
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         for name, written in content.items():
             (root / name).parent.mkdir(parents=True, exist_ok=True)
             (root / name).write_bytes(written)
-        if other := job.otherwise(root, code):
+        try:
+            other = job.otherwise(root, code)
+            line = "" if other else job.copy(root)
+        except (ValueError, FileNotFoundError) as error:
+            reason = str(error).rpartition(": ")[0]  # its remedy is for what lies there for good
+            raise ValueError(f"what came back is no record ({reason}): train it again") from error
+        if other:
             raise ValueError(f"what came back was trained with {other}: train it again")
-        line = job.copy(root)
     runs.resume_file(job.target()).unlink(missing_ok=True)
     return line
 
 
 def found(root: Path) -> Iterator[tuple[Path, Path]]:
     """All records below a root, damaged ones among them, each with where it would be here."""
-    for run in runs.found(root=root):
-        place = run.folder.parts[-4:]
-        yield run.folder, runs.root_of("/".join(place)).joinpath(*place)
+    for folder in (root, *sorted(root.glob(f"{PICTURES}*"))):
+        for run in runs.found(root=folder):
+            place = run.folder.parts[-4:]
+            yield run.folder, runs.root_of("/".join(place)).joinpath(*place)
     for path in sorted((root / TRIALS).glob("*/*.json")):
         yield path, config.SEARCH / path.parent.name / path.name
 

@@ -50,7 +50,7 @@ def task(objection: Callable[[], str], root: str | None, environment: dict[str, 
         environment: variables of the process.
     """
 
-    def run(pickled_job, pickled_pictures):
+    def run(pickled_job, boxed_pictures):
         import os
         import pickle
 
@@ -62,14 +62,15 @@ def task(objection: Callable[[], str], root: str | None, environment: dict[str, 
             return node, said, {}
         from helpers.commands import nodes
 
-        # As bytes until now: a node with other code may not know what they hold.
-        job, pictures = pickle.loads(pickled_job), pickle.loads(pickled_pictures)
-        return node, "", nodes.train(job, root, pictures)
+        # Not opened until now: a node with other code may not know what they are.  What Ray gets
+        # is shared by all processes of a node, without a copy.
+        job, pictures = pickle.loads(pickled_job), ray.get(boxed_pictures[0])
+        return node, "", nodes.do(job, root, pictures)
 
     return run
 
 
-def train(
+def do(
     job: jobs.Job, root: str | None = None, pictures: FolderData | None = None
 ) -> dict[str, bytes]:
     """Do a job in this process of a node; gives its record, packed.
@@ -82,7 +83,7 @@ def train(
     """
     if root is None:
         with tempfile.TemporaryDirectory() as folder:
-            job.train(Path(folder), pictures)
+            job.do(Path(folder), pictures)
             return jobs.packed(job, Path(folder))
     shared, code, waited = Path(root), provenance.code_sha256(), False
     target = job.target(shared)
@@ -93,9 +94,13 @@ def train(
                     if not (other := job.otherwise(shared, code)):
                         return jobs.packed(job, shared)
                     print(f"{target} was trained with {other}: it is trained anew", flush=True)
-                    shutil.rmtree(target) if target.is_dir() else target.unlink()
+                    # Not `files.remove`, which hides that a folder stays: this would never end.
+                    if target.is_dir():
+                        shutil.rmtree(target)
+                    else:
+                        target.unlink()
             with suppress(FileExistsError):  # written meanwhile
-                job.train(shared, pictures)
+                job.do(shared, pictures)
         except runs.UnderWay as error:  # by a node that was given up, or for another command
             if not waited:
                 print(error, flush=True)

@@ -1,6 +1,7 @@
 """`python -m helpers study FOLDER`: notebook 8 on a user's folder, and what it leaves behind.
 
-Training goes first, in this process, where its progress shows; the notebook then reads the runs.
+Training goes first, in this process, where its progress shows, or on a cluster; the notebook then
+reads the runs.
 """
 
 import os
@@ -117,8 +118,11 @@ def _train_there(todo, count, pictures, options):
     print(f"{len(todo)} of {count} runs are to be trained on {options.cluster}", flush=True)
     digests = dict(pictures.sha256)
     wanted = [jobs.RunJob(*run, pictures_sha256=digests) for run in todo]
-    if cluster.train(wanted, options, pictures):
-        raise RuntimeError("a run failed: the same command trains what is missing")
+    if cluster.do(wanted, options, pictures):
+        raise RuntimeError(
+            "not all runs could be trained, as said above: once that is mended, the same command "
+            "trains what is missing"
+        )
 
 
 def _minutes(seconds: float) -> str:

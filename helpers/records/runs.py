@@ -182,12 +182,14 @@ def is_recorded(target: Path) -> bool:
     after the record was deleted would be none, and give the old result.
 
     Raises:
-        ValueError: the run that is recorded there is damaged, or incomplete.
+        ValueError: what is recorded there is damaged, or incomplete.
     """
     if not target.exists():
         return False
     if target.is_dir():
         Run(target).check()
+    else:
+        contents.trial_json(target, _TRIAL_REMEDY)
     resume_file(target).unlink(missing_ok=True)
     return True
 

@@ -75,7 +75,7 @@ import sys, types
 from pathlib import Path
 from helpers import __main__ as command_line, config
 
-def train(experiment, seed, over):
+def train(experiment, seed, *arguments, **settings):
     while True:
         print("epoch", flush=True)
 

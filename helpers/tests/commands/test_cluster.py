@@ -293,13 +293,14 @@ def test_a_trial_and_a_run_on_own_pictures_are_recorded_as_they_are_here(
     assert come_back["hardware"]["cores"] == 1
 
     monkeypatch.setattr(config, "OWN", tmp_path / "own")
+    monkeypatch.setenv("CIFAR_HOME", str(tmp_path / "home"))
     pictures = data.load_folder(data.example_folder(tmp_path / "f", {"dog": 12, "frog": 12}))
     [experiment] = experiments.own.experiments(pictures, ["tiny"], epochs=2)
     job = jobs.RunJob(experiment, 0, pictures_sha256=dict(pictures.sha256))
     options = SimpleNamespace(cluster=nodes.cluster.address, cpus_per_run=None, gpus_per_run=None)
     options.storage = tmp_path / "storage"
     shutil.rmtree(tmp_path / "f")  # nodes need not see it
-    assert cluster.train([job], options, pictures) == 0
+    assert cluster.do([job], options, pictures) == 0
     run = training.own.run(experiment, 0, pictures)
     run.check()
     assert_same(run, training.train(experiment, 0, tmp_path, pictures))

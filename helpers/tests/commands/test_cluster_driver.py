@@ -1,9 +1,12 @@
 """What `--cluster` does without a cluster: records that come back, storages, options."""
 
+import importlib.util
 import json
 import os
 import pickle
+import signal
 import socket
+import sys
 import threading
 import time
 from contextlib import nullcontext
@@ -105,7 +108,7 @@ def test_what_comes_back_damaged_is_not_recorded(empty_study, here, file):
     content = packed(here)
     path = f"{NAME}/seed0/{file}"
     content[path] = content[path][:-30]
-    with pytest.raises(ValueError, match=f"{file} is damaged"):
+    with pytest.raises(ValueError, match=f"no record .*{file} is damaged.*: train it again"):
         jobs.take_in(JOB, content, CODE)
     other = {key.replace("seed0", "seed1"): value for key, value in packed(here).items()}
     with pytest.raises(ValueError, match="is the record of"):
@@ -136,7 +139,7 @@ def test_what_a_storage_holds_is_given_back_where_it_was_asked_for(
     content = changed(whole, **OTHERS.get(other, {}))
     (left.folder / "run.json").write_bytes(content[INFO])
     monkeypatch.setattr(training, "train", train)
-    found = nodes.train(JOB, str(tmp_path))
+    found = nodes.do(JOB, str(tmp_path))
     assert found == (whole if other else content)
     assert trained == ([0] if other else [])
 
@@ -156,16 +159,16 @@ def test_a_run_that_float32_or_other_code_began_is_what_was_asked_for(recorded_r
     assert otherwise() == "other code"
     info["code_sha256"] = f"1, then {CODE}"
     assert otherwise() == ""
-    pictures = info["data_sha256"]
-    assert otherwise(replace(JOB, pictures_sha256=pictures)) == ""
-    assert otherwise(replace(JOB, pictures_sha256=pictures | {"x": "1"})) == "other pictures"
+    info["data_sha256"] = {"images": 64 * "a"}
+    assert otherwise(replace(JOB, pictures_sha256={"images": 64 * "a"})) == ""
+    assert otherwise(replace(JOB, pictures_sha256={"images": 64 * "b"})) == "other pictures"
 
 
 def test_a_run_that_another_process_trains_is_waited_for(tmp_path, here, capsys):
     root = tmp_path / "storage"
     target = runs.folder(NAME, 0, root)
     with runs.sole_writer(target):
-        waiting = threading.Thread(target=lambda: content.update(nodes.train(JOB, str(root))))
+        waiting = threading.Thread(target=lambda: content.update(nodes.do(JOB, str(root))))
         content = {}
         waiting.start()
         end = time.monotonic() + 20
@@ -215,7 +218,7 @@ def test_runs_are_locked_some_at_a_time_and_wait_for_nodes(fake, capsys):
     todo = [replace(JOB, seed=seed) for seed in range(20)]
     jobs.take_in(todo[3], fake.get(3)[2], CODE)
     with runs.sole_writer(runs.folder(NAME, 5)):
-        assert cluster.train(todo, OPTIONS) == 1
+        assert cluster.do(todo, OPTIONS) == 1
     assert fake.most == 16
     assert [run.seed for run in runs.recorded()] == sorted({*range(20)} - {5})
     captured = capsys.readouterr()
@@ -225,53 +228,158 @@ def test_runs_are_locked_some_at_a_time_and_wait_for_nodes(fake, capsys):
     assert captured.err.count("\n") == 1
 
 
-def test_trials_come_back_as_they_were_recorded(empty_study, tmp_path, monkeypatch):
-    monkeypatch.setattr(config, "SEARCH", tmp_path / "here")
-    job, there = jobs.TrialJob("vit", "draw3_6"), tmp_path / "there"
-    record = {
-        "model": "vit",
-        "trial": "draw3_6",
-        "config": search.settings("vit", "draw3_6"),
-        "backend": os.environ["KERAS_BACKEND"],
-        "code_sha256": CODE,
-        "history": [{"val_accuracy": value} for value in (0.3, 0.5)],
-        "training_flops": 1,
-    }
-    record["config"] = asdict(record["config"])
-    runs.write_trial(record, there / jobs.TRIALS)
-    content = jobs.packed(job, there)
-    line = "vit trial draw3_6: recorded, validation accuracy 0.5000"
-    assert jobs.take_in(job, content, CODE) == line
-    assert job.target().read_bytes() == job.target(there).read_bytes()
-    assert [here for _, here in jobs.found(there)] == [job.target()]
+TRIAL = {
+    "model": "vit",
+    "trial": "draw3_6",
+    "config": json.loads(json.dumps(asdict(search.settings("vit", "draw3_6")))),
+    "backend": os.environ["KERAS_BACKEND"],
+    "code_sha256": CODE,
+    "history": [{"val_accuracy": value} for value in (0.3, 0.5)],
+    "training_flops": 1,
+}
 
-    job.target().unlink()
-    for other in ({"code_sha256": "1"}, {"backend": "none"}, {"config": {}}, {"history": None}):
-        runs.write_trial(record | other, there / jobs.TRIALS)
-        with pytest.raises(ValueError, match=r"trained with|is damaged"):
-            jobs.take_in(job, jobs.packed(job, there), CODE)
-    with pytest.raises(ValueError, match="is the record of"):
-        jobs.take_in(
-            jobs.TrialJob("cct", "draw3_6"),
-            {"search/cct/draw3_6.json": content["search/vit/draw3_6.json"]},
-            CODE,
-        )
+
+@pytest.fixture
+def trial(tmp_path, monkeypatch):
+    """The job of `TRIAL`, which is recorded below the second root, as a storage."""
+    monkeypatch.setattr(config, "SEARCH", tmp_path / "here")
+    runs.write_trial(TRIAL, tmp_path / "there" / jobs.TRIALS)
+    return jobs.TrialJob("vit", "draw3_6"), tmp_path / "there"
+
+
+def test_a_trial_comes_back_as_it_was_recorded(trial):
+    job, there = trial
+    line = "vit trial draw3_6: recorded, validation accuracy 0.5000"
+    assert jobs.take_in(job, jobs.packed(job, there), CODE) == line
+    assert job.target().read_bytes() == job.target(there).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("other", "text"),
+    [
+        ({"code_sha256": "1"}, "trained with other code: train"),
+        ({"backend": "none"}, "trained with another backend: train"),
+        ({"config": {}}, "trained with another recipe: train"),
+        ({"history": None}, r"no record \(.* is damaged \(no history\)\): train"),
+        ({"trial": "draw4_6"}, r"no record \(.* is the record of vit's trial draw4_6\): train"),
+    ],
+)
+def test_a_trial_that_comes_back_otherwise_is_not_recorded(trial, other, text):
+    job, there = trial
+    job.target(there).write_text(json.dumps(TRIAL | other))
+    with pytest.raises(ValueError, match=text):
+        jobs.take_in(job, jobs.packed(job, there), CODE)
     assert not job.target().exists()
 
 
-def test_a_storage_that_does_not_let_go_hides_no_record(fake, tmp_path):
-    """There is nothing to remove in it."""
+@pytest.mark.parametrize("other", [{}, {"code_sha256": "1"}])
+def test_a_trial_in_a_storage_is_given_back_where_it_was_asked_for(trial, monkeypatch, other):
+    job, there = trial
+    trained = []
+
+    def run_trial(model, name, root):
+        trained.append(name)
+        runs.write_trial(TRIAL, root)
+        return TRIAL
+
+    runs.write_trial(TRIAL | other, there / jobs.TRIALS)
+    monkeypatch.setattr("helpers.training.search.run_trial", run_trial)
+    [content] = nodes.do(job, str(there)).values()
+    assert json.loads(content) == TRIAL
+    assert trained == ([job.trial] if other else [])
+
+
+def test_a_storage_keeps_no_trials_and_no_runs_on_own_pictures_that_are_recorded(
+    trial, here, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(config, "OWN", tmp_path / "own")
+    experiment = replace(tiny.EXPERIMENT, data="own-f")
+    own = jobs.RunJob(experiment, 0, pictures_sha256={"images": 64 * "a"})
+    info = here.info | {"data": "own-f"}
+    predictions = {key: getattr(here, key) for key in ("val_logits", "test_logits", "val_index")}
+
+    def write(root):
+        runs.write(info, here.history, predictions, lambda path: path.touch(), root)
+
+    storage = tmp_path / "storage"
+    root = cluster._root(storage)
+    runs.write_trial(TRIAL, root / jobs.TRIALS)
+    write(own.target(root).parents[3])
+    of_trial, recorded = trial[0].target(root), [own.target(root), trial[0].target(root)]
+    cluster._root(storage)
+    assert all(path.exists() for path in recorded)
+
+    write(None)
+    runs.write_trial(TRIAL)
+    trial[0].target().write_text("damaged")
+    cluster._root(storage)
+    assert [path.exists() for path in recorded] == [False, True]
+    runs.write_trial(TRIAL)
+    cluster._root(storage)
+    assert not of_trial.exists()
+
+
+def test_a_search_on_a_cluster_goes_from_rung_to_rung(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(config, "SEARCH", tmp_path / "search")
+    monkeypatch.setattr(search, "CHOSEN", tmp_path / "matched.json")
+    asked = []
+
+    def do(todo, options):
+        """The second time a job fails."""
+        asked.append([job.trial for job in todo])
+        for job in todo[len(asked) == 2 :]:
+            accuracy = 0.1 * search.candidates().index(search.of_name(job.trial)[0])
+            history = [{"val_accuracy": accuracy}]
+            runs.write_trial(TRIAL | {"trial": job.trial, "history": history})
+        return int(len(asked) == 2)
+
+    monkeypatch.setattr(cluster, "do", do)
+    command = ["search", "vit", "--cluster", "there:1"]
+    assert command_line.main(command) == 1
+    assert command_line.main(command) == 0
+    best = [f"draw{n}_12" for n in (5, 6, 7)]
+    assert [sorted(trials) for trials in asked[1:]] == [
+        [*best, "short_12"],
+        [asked[1][0]],
+        ["draw7_30", "short_30"],
+    ]
+    assert len(asked[0]) == 9
+    assert capsys.readouterr().out.endswith("vit: matched is draw7\n")
+
+
+def test_the_signals_of_the_command_stay_its_own(monkeypatch):
+    """Ray puts in a handler of its own as it connects."""
+    fake = SimpleNamespace(shutdown=lambda: None, exceptions=SimpleNamespace(RayError=Lost))
+    fake.init = lambda **settings: signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    monkeypatch.setitem(sys.modules, "ray", fake)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    before = signal.getsignal(signal.SIGTERM)
+    with cluster._connected("local"):
+        assert signal.getsignal(signal.SIGTERM) == before
+    assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_a_storage_that_does_not_let_go_hides_no_record(fake, tmp_path, monkeypatch):
+    remove = cluster.files.remove
+
+    def refuse(path):
+        if path.parts[-4:-1] == tuple(NAME.split("/")) and tmp_path in path.parents:
+            refused.append(path.name)
+            raise PermissionError(13, "Permission denied")
+        remove(path)
+
+    refused = []
+    monkeypatch.setattr(cluster.files, "remove", refuse)
     options = SimpleNamespace(**vars(OPTIONS) | {"storage": tmp_path / "storage"})
-    assert cluster.train([JOB], options) == 0
+    assert cluster.do([JOB], options) == 0
+    assert refused == ["seed0"]
     assert [run.seed for run in runs.recorded()] == [0]
-    assert [path.name for path in (tmp_path / "storage").iterdir()] == ["under_way"]
-    assert list((tmp_path / "storage" / "under_way").iterdir()) == []
 
 
 def test_a_cluster_that_is_lost_is_one_line(fake):
     fake.error = Lost("its head\nis dead")
     with pytest.raises(ConnectionError, match=r"at there:1 is lost \(its head is dead\): start"):
-        cluster.train([JOB], OPTIONS)
+        cluster.do([JOB], OPTIONS)
 
 
 def test_a_node_that_ray_has_forgotten_is_refused_by_its_number(fake, capsys):

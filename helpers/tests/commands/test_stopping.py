@@ -19,7 +19,7 @@ import sys, time, types
 from pathlib import Path
 from helpers import __main__ as command_line, config
 
-def train(experiment, seed, over):
+def train(experiment, seed, *arguments, **settings):
     try:
         print("begun", seed, flush=True)
         time.sleep(60)

@@ -233,11 +233,15 @@ def test_list_goes_on_past_a_damaged_run(folder, capsys):
     assert capsys.readouterr().out.split() == [NAME, "damaged"]
 
 
-def test_train_goes_on_past_a_damaged_run(folder, capsys, monkeypatch):
+def test_train_goes_on_past_a_damaged_run(folder, recorded_root, capsys, monkeypatch):
     (folder / "run.json").unlink()
     trained = []
-    monkeypatch.setattr(training, "train", lambda experiment, seed, over: trained.append(seed))
-    monkeypatch.setattr(command_line, "_report", lambda run: None)
+
+    def train(experiment, seed, *arguments, **settings):
+        trained.append(seed)
+        return runs.Run(runs.folder(NAME, 0, recorded_root))
+
+    monkeypatch.setattr(training, "train", train)
     assert command_line.main(["train", NAME, "--seeds", "0", "1"]) == 1
     assert trained == [1]
 
