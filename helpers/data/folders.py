@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -24,6 +24,8 @@ from helpers.data.sources import Data, DataError
 OWN = "own-"  # begins the name of every data set of a user
 SHARE = 0.15  # of each class that validates, and of each that tests, where a folder doesn't say
 CHUNK = 32  # pictures that a thread reads before it asks for more
+BLOCK = 250  # pictures that are held at a time where only what is made of them is kept
+IMAGES, FACTS = "", "-facts"  # kinds of files in the cache folder, with images and without
 CACHE_VERSION = 1  # goes up when the same files give other arrays
 SIZES = range(16, 513, 8)
 
@@ -33,14 +35,17 @@ class FolderData(Data):
     """All pictures of a user's folder, shrunk: uint8 (N, S, S, 3), sorted by class and name.
 
     Where the folder has no part that tests, `x_test` is empty, and `prepare` draws from `x_train`
-    what tests: `Split.train_index` and `Split.val_index` leave that out.
+    what tests: `Split.train_index` and `Split.val_index` leave that out.  Of `map_folder`,
+    `x_train` and `x_test` are what a function made of the images.
 
-    `train_files`, `test_files`: path below `folder` of each image.  `train_sizes`, `test_sizes`:
-    int (N, 2), width and height of each picture as it is held.  `val_index`: positions in
-    `x_train` of those that the folder has for validation; None if `prepare` is to draw them.
+    `size`: pixels of an image's side.  `train_files`, `test_files`: path below `folder` of each
+    image.  `train_sizes`, `test_sizes`: int (N, 2), width and height of each picture as it is
+    held.  `val_index`: positions in `x_train` of those that the folder has for validation; None if
+    `prepare` is to draw them.
     """
 
     folder: Path
+    size: int
     train_files: np.ndarray
     test_files: np.ndarray
     train_sizes: np.ndarray
@@ -51,14 +56,13 @@ class FolderData(Data):
     left_aside: Mapping[str, int] = field(default_factory=dict)  # kind -> files; no pictures
 
     @property
-    def size(self) -> int:
-        """Pixels of an image's side."""
-        return self.x_train.shape[1]
-
-    @property
     def has_test(self) -> bool:
         """Whether the folder says what tests; else `prepare` draws it by seed."""
         return len(self.y_test) > 0
+
+    def test_pictures(self, size: int) -> pictures.PictureFiles:
+        """The pictures that test, in their order, at any size; read when they are asked for."""
+        return pictures.PictureFiles([self.folder / file for file in self.test_files], size)
 
 
 class UnreadableError(DataError):
@@ -97,14 +101,54 @@ def load_folder(path: Path | str, size: int = 32, skip_unreadable: bool = False)
             to part, a class with fewer pictures than it has parts to be in.
         UnreadableError: pictures that cannot be read: all of them, with reasons.
     """
-    if type(size) is not int or size not in SIZES:
-        raise ValueError(f"size {size!r}: choose a multiple of 8 from 16 to 512, such as 32 or 64")
+    _require_size(size)
     listing = list_folder(Path(path))
-    arrays = _arrays(listing, size)
-    reasons = json.loads(str(arrays["unreadable"]))
-    if reasons and not skip_unreadable:
-        raise UnreadableError(listing.folder, reasons)
-    return _assembled(listing, arrays, reasons)
+    arrays = _kept(listing, size, IMAGES, lambda: _from_files(listing, size))
+    return _assembled(listing, size, arrays, arrays["images"], skip_unreadable)
+
+
+def map_folder(
+    listing: Listing,
+    function: Callable[[np.ndarray], np.ndarray],
+    size: int = 32,
+    skip_unreadable: bool = False,
+) -> FolderData:
+    """As `load_folder`, but with what a function makes of the images in place of these.
+
+    `BLOCK` images at most are in memory at a time, and none are kept in the cache folder.
+
+    Args:
+        listing: of the folder, see `list_folder`.
+        function: of uint8 (n, S, S, 3), in the files' order; it gives an array (n, ...).
+        size, skip_unreadable: as in `load_folder`.
+
+    Raises:
+        ValueError, DataError, UnreadableError: as `load_folder`.
+    """
+    _require_size(size)
+    made = []
+
+    def take(images, reasons):
+        if len(images) and (skip_unreadable or not reasons):
+            made.append(function(images))
+
+    facts = _facts(listing, size, BLOCK, take)
+    _kept(listing, size, FACTS, lambda: facts)  # for `folder_sha256`
+    made = np.concatenate(made) if made else np.empty(0)
+    return _assembled(listing, size, facts, made, skip_unreadable)
+
+
+def folder_sha256(
+    listing: Listing, size: int = 32, skip_unreadable: bool = False
+) -> Mapping[str, str]:
+    """The digests `sha256` of what `load_folder` gives, without holding all of it in memory.
+
+    They are kept in the cache folder.  Arguments and errors are those of `map_folder`.
+    """
+    _require_size(size)
+    facts = _kept(listing, size, FACTS, lambda: _facts(listing, size, BLOCK))
+    nothing = np.empty(len(facts["labels"]))
+    return _assembled(listing, size, facts, nothing, skip_unreadable).sha256
 
 
 def own_name(folder: Path) -> str:
@@ -154,19 +198,27 @@ def _draw(labels, positions, seed, salt):
     return np.setdiff1d(positions, drawn), drawn
 
 
-def _assembled(listing, arrays, reasons):
-    """The data set, its parts being views of one array of images."""
-    of_part, labels = arrays["of_part"], arrays["labels"]
+def _require_size(size):
+    if type(size) is not int or size not in SIZES:
+        raise ValueError(f"size {size!r}: choose a multiple of 8 from 16 to 512, such as 32 or 64")
+
+
+def _assembled(listing, size, facts, x, skip_unreadable):
+    """The data set, its parts being views of one array `x`: images, or what was made of them."""
+    reasons = json.loads(str(facts["unreadable"]))
+    if reasons and not skip_unreadable:
+        raise UnreadableError(listing.folder, reasons)
+    of_part, labels = facts["of_part"], facts["labels"]
     # The only other part tests.
     parts = listing.parts if listing.parts != ("train", "val") else ("train", "test")
     tests = np.searchsorted(of_part, parts.index("test")) if "test" in parts else len(labels)
     has_own_val = parts == ("train", "val", "test")
     val = np.flatnonzero(of_part == 1) if has_own_val else None
     _require_enough(listing, labels, of_part, 1 + (val is None) + ("test" not in parts), reasons)
-    x, y = arrays["images"], labels.astype(np.int64)
+    y = labels.astype(np.int64)
     kept = [file for file in listing.files if file not in reasons]
     names = np.array(kept, dtype=object)
-    sizes = arrays["sizes"]
+    sizes = facts["sizes"]
     return FolderData(
         name=own_name(listing.folder),
         x_train=x[:tests],
@@ -174,10 +226,11 @@ def _assembled(listing, arrays, reasons):
         x_test=x[tests:],
         y_test=y[tests:],
         classes=listing.classes,
-        sha256={"images": str(arrays["sha256"]), "labels": _sha256(y)},
+        sha256={"images": str(facts["sha256"]), "labels": _sha256(y)},
         train_index=np.arange(tests),
         test_index=np.arange(len(y) - tests),
         folder=listing.folder,
+        size=size,
         train_files=names[:tests],
         test_files=names[tests:],
         train_sizes=sizes[:tests],
@@ -206,17 +259,17 @@ def _require_enough(listing, labels, of_part, shares, reasons):
         )
 
 
-def _arrays(listing, size):
-    """The arrays of a folder, from the cache, or else from its files, which one process reads."""
-    if arrays := _from_cache(listing, size):
+def _kept(listing, size, kind, make):
+    """Arrays from the cache, or else as one process makes them from the files, and keeps them."""
+    if arrays := _from_cache(listing, size, kind):
         return arrays
     try:
-        path = _cache_file(listing, size)
+        path = _cache_file(listing, size, kind)
         path.parent.mkdir(parents=True, exist_ok=True)
         with FileLock(path.with_suffix(".lock")):
-            arrays = _from_cache(listing, size)
+            arrays = _from_cache(listing, size, kind)
             if not arrays:
-                arrays = _from_files(listing, size)
+                arrays = make()
                 with files.whole(path, sum(array.nbytes for array in arrays.values())) as beside:
                     np.savez(beside, **arrays)
     except (OSError, ValueError) as error:
@@ -226,36 +279,59 @@ def _arrays(listing, size):
             "room, or set CIFAR_HOME to a folder that you may write to",
             file=sys.stderr,
         )
-    return arrays or _from_files(listing, size)
+    return arrays or make()
 
 
-def _from_cache(listing, size):
+def _from_cache(listing, size, kind):
     """The arrays, if they are there, whole, and those of the folder as it is now; else None."""
     try:
-        arrays = files.arrays(_cache_file(listing, size), remedy="")
+        arrays = files.arrays(_cache_file(listing, size, kind), remedy="")
     except (OSError, ValueError):  # not there, or not to be read: the pictures are there
         return None
-    is_current = str(arrays.get("key")) == _key(listing, size)
-    return arrays if is_current and str(arrays["sha256"]) == _sha256(arrays["images"]) else None
+    if str(arrays.get("key")) != _key(listing, size):
+        return None
+    is_whole = kind == FACTS or str(arrays["sha256"]) == _sha256(arrays["images"])
+    return arrays if is_whole else None
 
 
 def _from_files(listing, size):
-    images, sizes, reasons = _read(listing, size)
+    """All arrays of a folder, read at once."""
+    held = []
+    facts = _facts(listing, size, len(listing.files), lambda images, _: held.append(images))
+    (images,) = held
+    return facts | {"images": images}
+
+
+def _facts(listing, size, at_once, take=lambda images, reasons: None):
+    """The arrays of a folder but for the images, of which it reads so many at a time.
+
+    `take` is given them, and why others up to there cannot be read.
+    """
+    count, digest, sizes, reasons = len(listing.files), hashlib.sha256(), [], {}
+    Image.init()  # once, and not by several threads
+    with tqdm(total=count, desc="Reading pictures", unit="", disable=None, leave=False) as bar:
+        for start in range(0, count, at_once):
+            block = listing.files[start : start + at_once]
+            images, of_images, of_others = _read(listing.folder, block, size, bar)
+            digest.update(images)
+            sizes.append(of_images)
+            reasons |= of_others
+            take(images, reasons)
+            del images  # before the next ones are read
     kept = np.array([file not in reasons for file in listing.files])
     return {
         "key": np.array(_key(listing, size)),
-        "images": images,
-        "sha256": np.array(_sha256(images)),
+        "sha256": np.array(digest.hexdigest()),
         "labels": np.array(listing.labels, np.int32)[kept],
         "of_part": np.array(listing.of_part, np.int8)[kept],
-        "sizes": sizes,
+        "sizes": np.concatenate(sizes),
         "unreadable": np.array(json.dumps(reasons)),
     }
 
 
-def _read(listing: Listing, size: int):
+def _read(folder, names, size, bar):
     """Images (N, S, S, 3), widths and heights (N, 2) of what can be read; reasons for the rest."""
-    count = len(listing.files)
+    count = len(names)
     images = np.empty((count, size, size, 3), np.uint8)
     sizes = np.zeros((count, 2), np.int32)
     reasons = {}
@@ -263,26 +339,22 @@ def _read(listing: Listing, size: int):
     def read(start):
         for i in range(start, min(start + CHUNK, count)):
             try:
-                images[i], sizes[i] = pictures.read_within_limits(
-                    listing.folder / listing.files[i], size
-                )
+                images[i], sizes[i] = pictures.read_within_limits(folder / names[i], size)
             except pictures.PictureError as error:
-                reasons[listing.files[i]] = error.reason
+                reasons[names[i]] = error.reason
             except OSError as error:
-                reasons[listing.files[i]] = f"cannot be opened ({error.strerror})"
+                reasons[names[i]] = f"cannot be opened ({error.strerror})"
         return min(CHUNK, count - start)
 
-    Image.init()  # once, and not by several threads
-    bar = tqdm(total=count, desc="Reading pictures", unit="", disable=None, leave=False)
-    with pictures.limits(), bar, ThreadPoolExecutor(_cores()) as pool:
+    with pictures.limits(), ThreadPoolExecutor(_cores()) as pool:
         for done in pool.map(read, range(0, count, CHUNK)):
             bar.update(done)
 
-    kept = np.array([file not in reasons for file in listing.files])
+    kept = np.array([file not in reasons for file in names])
     for to, source in enumerate(np.flatnonzero(kept)):  # in place: a copy would take as much again
         if to != source:
             images[to], sizes[to] = images[source], sizes[source]
-    ordered = {file: reasons[file] for file in listing.files if file in reasons}
+    ordered = {file: reasons[file] for file in names if file in reasons}
     return images[: kept.sum()], sizes[: kept.sum()], ordered
 
 
@@ -291,9 +363,9 @@ def _cores():
     return allowed or 1
 
 
-def _cache_file(listing, size):
+def _cache_file(listing, size, kind):
     place = hashlib.sha256(str(listing.folder).encode()).hexdigest()[:8]
-    return config.cifar_home() / "own" / f"{own_name(listing.folder)}-{place}-{size}.npz"
+    return config.cifar_home() / "own" / f"{own_name(listing.folder)}-{place}-{size}{kind}.npz"
 
 
 def _key(listing, size):

@@ -2,8 +2,9 @@
 
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,20 @@ def read_picture(path: Path, size: int = 32) -> np.ndarray:
     _require_file(path)
     with limits():
         return read_within_limits(path, size)[0]
+
+
+@dataclass(frozen=True)
+class PictureFiles:
+    """Pictures in files: indexed by positions (n,), it reads these, uint8 (n, S, S, 3)."""
+
+    paths: Sequence[Path]
+    size: int
+
+    def __len__(self) -> int:
+        return len(self.paths)
+
+    def __getitem__(self, positions: np.ndarray) -> np.ndarray:
+        return np.stack([read_picture(self.paths[i], self.size) for i in positions])
 
 
 @contextmanager

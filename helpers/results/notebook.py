@@ -63,7 +63,7 @@ def hardest_errors(run: runs.Run) -> Figure | None:
 def errors_of(
     logits: np.ndarray,
     labels: np.ndarray,
-    images: np.ndarray,
+    images: np.ndarray | data.pictures.PictureFiles,
     classes: Sequence[str],
     count: int = 12,
 ) -> Figure | None:
@@ -74,7 +74,7 @@ def errors_of(
     Args:
         logits: float (N, C).
         labels: ints (N,).
-        images: uint8 (N, S, S, 3).
+        images: uint8 (N, S, S, 3), or files that give them.
         classes: the C names.
         count: how many at most.
     """

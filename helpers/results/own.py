@@ -8,6 +8,7 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from helpers import experiments
+from helpers.data.pictures import PictureFiles
 from helpers.records import runs
 from helpers.results import metrics, notebook, plots
 from helpers.results.plots.layout import MOST_CLASSES
@@ -160,52 +161,50 @@ def costs(chosen: Sequence[runs.Run], milliseconds: dict[str, float]) -> pd.Data
     return _titled(pd.DataFrame(rows).T, "model")
 
 
-def margin(run: runs.Run) -> float:
-    """Half the width of the 95 % interval (Wilson) of a run's test accuracy."""
-    low, high = interval(run)
-    return (high - low) / 2
+def interval(own: Sequence[runs.Run]) -> tuple[float, float]:
+    """The 95 % interval (Wilson) of a model's test accuracy: which images test is chance.
 
-
-def interval(run: runs.Run) -> tuple[float, float]:
-    """The 95 % interval (Wilson) of a run's test accuracy: which images test is chance."""
-    right = run.test_logits.argmax(1) == run.test_labels
-    return metrics.wilson_interval(int(right.sum()), len(right))
+    Args:
+        own: its runs.  Of several seeds, whose test sets may share images, the bounds are the
+            means of theirs: more seeds make it no narrower.
+    """
+    bounds = []
+    for run in own:
+        right = run.test_logits.argmax(1) == run.test_labels
+        bounds.append(metrics.wilson_interval(int(right.sum()), len(right)))
+    low, high = np.mean(bounds, axis=0).tolist()
+    return low, high
 
 
 def trust(chosen: Sequence[runs.Run]) -> str:
     """How far the accuracy of the best model can be trusted, in one sentence."""
     label, own = _ranked(chosen)[0]
-    run = own[0]
-    low, high = interval(run)
-    count = len(run.test_labels)
     return (
-        f"{_count(count)}: ± {100 * margin(run):.0f} points. {label} with seed {run.seed} has "
-        f"{_percent(_mean([run]))}; on all the pictures that these were drawn from it may have "
-        f"anything from {_percent(low)} to {_percent(high)} (95 % interval, Wilson)."
+        f"{_count(own)}: {label} has {_percent(_mean(own))} over {_seeds(own)}; on all the "
+        f"pictures that these were drawn from it may have {_anything(own)}."
     )
 
 
 def advice(chosen: Sequence[runs.Run], guess: int) -> str:
     """Which model to take, and how far that can be trusted, in one sentence.
 
-    A lead decides nothing that is no larger than the two margins of one seed's test set together
-    (the root of the sum of their squares): on the same images it may be known better than that.
-    Whether the classes of the same model are weighted is no other model.
+    Guessing counts as beaten below the first model's `interval`.  A lead over another model decides
+    nothing that is no larger than the way down to the lower bound of the first and that up to the
+    higher bound of the other together (the root of the sum of their squares: Newcombe 1998, his
+    method 10): on the same images it may be known better than that.  Whether the classes of the
+    same model are weighted is no other model.
     """
     ranked = _ranked(chosen)
     label, own = ranked[0]
-    best, error = _mean(own), margin(own[0])
+    best, (low, _) = _mean(own), interval(own)
     guessing = float(np.mean([_guessed(run, guess)[0] for run in own]))
-    count = len(own[0].test_labels)
-    known = (
-        f"{_count(count)} tell{'s' if count == 1 else ''} an accuracy to ± {100 * error:.0f} points"
-    )
-    if best - guessing <= error:
+    verb = "leaves" if len(own[0].test_labels) == 1 else "leave"
+    known = f"{_count(own)} {verb} it {_anything(own)}"
+    if guessing >= low:
         return (
             f"Take none of them yet: {label} is best with {_percent(best)}, guessing the largest "
             f"class is right for {_percent(guessing)}, and {known}; more pictures help most."
         )
-    seeds = f"{len(own)} seed{'s' if len(own) > 1 else ''}"
     seen = {_model(own[0])}
     others = {}  # the better of each
     for name, other in ranked:
@@ -215,12 +214,12 @@ def advice(chosen: Sequence[runs.Run], guess: int) -> str:
     close = [
         name
         for name, other in others.items()
-        if best - _mean(other) <= np.hypot(error, margin(other[0]))
+        if best - _mean(other) <= np.hypot(best - low, interval(other)[1] - _mean(other))
     ]
     if close:
         return (
-            f"Take {label} for now, with {_percent(best)} over {seeds}; but {known}, too coarse to "
-            f"tell it from {_either(close)}: more pictures have to decide."
+            f"Take {label} for now, with {_percent(best)} over {_seeds(own)}; but {known}, too "
+            f"coarse to tell it from {_either(close)}: more pictures have to decide."
         )
     second, its = "guessing the largest class", guessing
     if others:
@@ -229,13 +228,24 @@ def advice(chosen: Sequence[runs.Run], guess: int) -> str:
     points = f"{100 * (best - its):.0f} point"
     points += "" if points == "1 point" else "s"
     return (
-        f"Take {label}: {_percent(best)} over {seeds}, {points} more than {second}; {known}, so "
-        "that the lead is no accident of which pictures test, as long as new ones are like these."
+        f"Take {label}: {_percent(best)} over {_seeds(own)}, {points} more than {second}; {known}; "
+        "even so, the lead is no accident of which pictures test, as long as new ones are like "
+        "these."
     )
 
 
-def _count(images):
+def _count(own):
+    images = len(own[0].test_labels)
     return f"{images:,} test image{'s' if images != 1 else ''}"
+
+
+def _seeds(own):
+    return f"{len(own)} seed{'s' if len(own) > 1 else ''}"
+
+
+def _anything(own):
+    low, high = map(_percent, interval(own))
+    return f"anything from {low} to {high} (95 % interval, Wilson)"
 
 
 def _either(names):
@@ -284,12 +294,14 @@ def against_the_centre(gains: np.ndarray, shown: int) -> str:
     )
 
 
-def hardest_errors(run: runs.Run, images: np.ndarray, count: int = 12) -> Figure | None:
+def hardest_errors(
+    run: runs.Run, images: np.ndarray | PictureFiles, count: int = 12
+) -> Figure | None:
     """The test images that a run gets wrong with the highest confidence; None where none is.
 
     Args:
         run: one on the user's pictures.
-        images: uint8 (N, S, S, 3), those of its test set, in its order.
+        images: those of its test set, in its order: uint8 (N, S, S, 3), or files that give them.
         count: how many at most.
     """
     return notebook.errors_of(run.test_logits, run.test_labels, images, run.info["classes"], count)

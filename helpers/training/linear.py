@@ -39,13 +39,21 @@ def features(model: keras.Model, images: np.ndarray) -> np.ndarray:
     Raises:
         ValueError: the last layer is not dense.
     """
-    body = keras.Model(model.input, _last(model).input)
-    found = []
+    body, found = without_head(model), []
     with tqdm(total=len(images), desc="Features", unit="", disable=None, leave=False) as bar:
         for start in range(0, len(images), BLOCK):
             found.append(predict_logits(body, images[start : start + BLOCK]))
             bar.update(len(found[-1]))
     return np.concatenate(found)
+
+
+def without_head(model: keras.Model) -> keras.Model:
+    """A model up to what its last dense layer reads, float32 (N, D).
+
+    Raises:
+        ValueError: the last layer is not dense.
+    """
+    return keras.Model(model.input, _last(model).input)
 
 
 def linear_head(

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import tracemalloc
 import unicodedata
 
 import numpy as np
@@ -11,6 +12,7 @@ from PIL import Image
 
 from helpers import data
 from helpers.data import folders, pictures
+from helpers.data.listing import list_folder
 
 
 @pytest.fixture(autouse=True)
@@ -398,3 +400,106 @@ def test_the_sample_as_files_gives_its_arrays(tmp_path, sample):
         assert sorted(index) == list(range(300))
         assert np.array_equal(ours, theirs[index])
         assert np.array_equal(labels, their_labels[index])
+
+
+MAPPED = [  # folders; files that are empty
+    ({"a": 9, "b": 8}, []),
+    ({"train/a": 6, "train/b": 5, "val/a": 2, "val/b": 1}, []),
+    ({"train/a": 6, "train/b": 4, "val/a": 2, "val/b": 1, "test/a": 1, "test/b": 3}, []),
+    ({"a": 9, "b": 8}, ["a/00.png", "a/05.png", "a/06.png", "a/07.png", "b/07.png"]),
+]
+
+
+@pytest.mark.parametrize("block", [1, 3, 100])
+@pytest.mark.parametrize(("counts", "broken"), MAPPED)
+def test_what_is_made_of_images_in_blocks_is_what_is_made_of_all(
+    tmp_path, monkeypatch, counts, broken, block
+):
+    monkeypatch.setattr(folders, "BLOCK", block)
+    folder = make(tmp_path / "f", counts)
+    for name in broken:
+        (folder / name).write_bytes(b"")
+    whole = data.load_folder(folder, 16, skip_unreadable=True)
+    found = folders.map_folder(list_folder(folder), np.copy, 16, skip_unreadable=True)
+    of_whole, of_found = (data.prepare("own-f", 1, pictures) for pictures in (whole, found))
+    for ours, theirs in ((found, whole), (of_found, of_whole), (of_found.data, of_whole.data)):
+        assert vars(ours).keys() == vars(theirs).keys()
+        for key in vars(ours).keys() - {"data"}:
+            np.testing.assert_array_equal(getattr(ours, key), getattr(theirs, key), key)
+    assert len(found.unreadable) == len(broken)
+
+
+def test_few_images_are_in_memory_at_a_time(tmp_path, monkeypatch):
+    folder = make(tmp_path / "f", {"a": 20, "b": 20})
+    monkeypatch.setattr(folders, "BLOCK", 8)
+    listing, at_once = list_folder(folder), []
+
+    def mean(images):
+        at_once.append(len(images))
+        return images.mean(axis=(1, 2))
+
+    tracemalloc.start()
+    try:
+        found = folders.map_folder(listing, mean, 512)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert found.x_train.shape == (40, 3)
+    assert at_once == [8] * 5
+    assert peak < (8 + 4) * 512**2 * 3  # 4 more: what it takes to read one
+
+
+def test_nothing_is_made_once_a_picture_cannot_be_read(broken, monkeypatch):
+    monkeypatch.setattr(folders, "BLOCK", 1)
+    made = []
+    with pytest.raises(data.UnreadableError) as caught:
+        folders.map_folder(list_folder(broken), lambda images: made.append(1) or images)
+    assert caught.value.reasons == REASONS
+    assert len(made) == 1  # of a/00.png
+    with pytest.raises(data.UnreadableError) as caught:
+        folders.folder_sha256(list_folder(broken))
+    assert caught.value.reasons == REASONS
+
+
+def test_all_pictures_of_a_folder_may_be_unreadable(tmp_path):
+    folder = make(tmp_path / "f", {"a": 3, "b": 3})
+    for file in folder.glob("*/*"):
+        file.write_bytes(b"")
+    with pytest.raises(data.DataError, match="too few pictures"):
+        folders.map_folder(list_folder(folder), np.copy, skip_unreadable=True)
+
+
+@pytest.mark.parametrize("mapped_before", [False, True])
+def test_digests_are_those_of_the_images_and_read_once(tmp_path, home, unread, mapped_before):
+    folder = make(tmp_path / "f", {"a": 3, "b": 3})
+    expected = data.load_folder(folder, 64).sha256
+    (whole,) = home.glob("*.npz")
+    whole.unlink()
+    if mapped_before:
+        folders.map_folder(list_folder(folder), len_of_each, 64)
+    else:
+        assert folders.folder_sha256(list_folder(folder), 64) == expected
+    unread()
+    assert folders.folder_sha256(list_folder(folder), 64) == expected
+    (kept,) = home.glob("*.npz")
+    assert kept.stat().st_size < 64**2 * 3  # fewer bytes than one image has
+    (folder / "a" / "00.png").write_bytes((folder / "b" / "00.png").read_bytes())
+    with pytest.raises(AssertionError, match="was read"):
+        folders.folder_sha256(list_folder(folder), 64)
+
+
+def len_of_each(images):
+    return np.ones(len(images))
+
+
+def test_pictures_that_test_are_read_when_they_are_asked_for(tmp_path, unread):
+    found = data.load_folder(make(tmp_path / "f", {"a": 12, "b": 12}))
+    test = data.prepare("own-f", 0, found).data
+    larger = test.test_pictures(64)
+    assert len(larger) == len(test.y_test) == 4
+    chosen = [2, 0]
+    expected = data.load_folder(tmp_path / "f", 64).x_train[test.test_index[chosen]]
+    np.testing.assert_array_equal(larger[np.array(chosen)], expected)
+    unread()
+    with pytest.raises(AssertionError, match="was read"):
+        larger[np.array([1])]

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from helpers.results import own
+from helpers.results import metrics, own
 
 
 def run(model, right, total=40, seed=0, parameters=1000, recipe="few"):
@@ -29,8 +29,38 @@ def run(model, right, total=40, seed=0, parameters=1000, recipe="few"):
 
 def test_a_small_test_set_is_said_plainly():
     text = own.trust([run("vit", 28)])
-    assert text.startswith("40 test images: ± 14 points. ViT with seed 0 has 70 %;")
+    assert text.startswith("40 test images: ViT has 70 % over 1 seed;")
     assert "anything from 55 % to 82 %" in text
+
+
+def test_one_interval_is_said_throughout():
+    for rights in (
+        (36, 24),
+        (36, 33),
+        (25, 24),
+    ):  # a lead, two that are close, no better than chance
+        chosen = [run(name, right) for name, right in zip(("vit", "cct"), rights, strict=True)]
+        low, high = metrics.wilson_interval(rights[0], 40)
+        said = f"anything from {100 * low:.0f} % to {100 * high:.0f} % (95 % interval, Wilson)"
+        for text in (own.trust(chosen), own.advice(chosen, guess=0)):
+            assert said in text
+            assert "±" not in text
+
+
+def test_seeds_move_the_interval_and_do_not_narrow_it():
+    one = own.interval([run("vit", 28)])
+    assert one == metrics.wilson_interval(28, 40)
+    assert own.interval([run("vit", 28, seed=seed) for seed in range(3)]) == pytest.approx(one)
+    low, high = own.interval([run("vit", 28), run("vit", 32, seed=1)])
+    assert one[0] < low < 0.75 < high < metrics.wilson_interval(32, 40)[1]
+
+
+def test_a_high_accuracy_is_known_less_well_downwards():
+    # 14 of 15 are 70 % to 99 %: a symmetric margin of 14 points would tell them from 75 %.
+    skewed = [run("vit", 14, total=15)]
+    skewed[0].test_labels[:] = np.arange(15) < 11
+    skewed[0].test_logits = 4.0 * np.eye(2)[np.r_[skewed[0].test_labels[:14], 1]]
+    assert own.advice(skewed, guess=1).startswith("Take none of them yet: ViT is best with 93 %")
 
 
 def test_a_clear_lead_is_advised():

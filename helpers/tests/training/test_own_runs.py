@@ -9,6 +9,7 @@ from PIL import Image
 
 from helpers import __main__ as command_line
 from helpers import config, data, experiments, models, training
+from helpers.backend import keras
 from helpers.models import lite
 from helpers.records import runs
 from helpers.results import own
@@ -142,3 +143,46 @@ def test_the_pretrained_network_is_recorded_and_explained(study, tmp_path, capsy
     assert drawing.exists()
     monkeypatch.setattr(models, "build", None)
     assert training.own.pretrained(folder, [0], size=32)[0].folder == run.folder
+
+
+@pytest.mark.parametrize(("name", "parts"), [("whole", [""]), ("parted", ["train", "val"])])
+def test_the_pretrained_network_sees_pictures_in_blocks_as_it_sees_all(
+    study, tmp_path, monkeypatch, name, parts
+):
+    monkeypatch.setattr(lite, "_load_imagenet", lambda body: None)
+    monkeypatch.setattr(lite, "STAGES", lite.STAGES[:1])  # fast
+    monkeypatch.setattr(data.folders, "BLOCK", 7)
+    folder = tmp_path / name
+    for part in parts:
+        data.example_folder(folder / part, {"dog": 10, "frog": 12})
+    keras.utils.set_random_seed(0)
+    (run,) = training.own.pretrained(folder, [3], size=32)
+
+    pictures = data.load_folder(folder, 32)
+    assert run.info["data_sha256"] == pictures.sha256
+    split = data.prepare(pictures.name, 3, pictures)
+    keras.utils.set_random_seed(0)
+    model = models.build("efficientnet_lite0", 2, size=32, pretrained=True)
+    of_train = training.features(model, pictures.x_train)
+    x, x_val = of_train[split.train_index], of_train[split.val_index]
+    training.linear_head(model, x, split.y_train, x_val, split.y_val)
+    for logits, labels, images, expected in (
+        (run.test_logits, run.test_labels, split.data.x_test, split.data.y_test),
+        (run.val_logits, run.val_labels, split.x_val, split.y_val),
+    ):
+        np.testing.assert_array_equal(labels, expected)
+        np.testing.assert_allclose(
+            logits, training.predict_logits(model, images), rtol=2e-3, atol=1e-4
+        )
+
+
+def test_a_recorded_run_of_the_pretrained_network_notices_other_pictures(
+    study, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(lite, "_load_imagenet", lambda body: None)
+    monkeypatch.setattr(lite, "STAGES", lite.STAGES[:1])  # fast
+    folder = data.example_folder(tmp_path / "changing", {"dog": 8, "frog": 8})
+    training.own.pretrained(folder, [0], size=32)
+    Image.new("RGB", (32, 32)).save(folder / "dog" / "000.png")
+    with pytest.raises(ValueError, match="was recorded on other pictures than"):
+        training.own.pretrained(folder, [0, 1], size=32)
