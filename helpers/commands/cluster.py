@@ -135,10 +135,14 @@ def _connected(address) -> Iterator:
         _require_answer(address)
         with stopping.stoppable():  # whose end takes out the handlers that Ray puts in
             ray.init(**where, logging_level=logging.ERROR)
-    except (ray.exceptions.RayError, *FAILED) as error:
+    except Exception as error:  # Ray raises bare ones, too
+        remedy = (
+            "try again when the machine does less, or leave --cluster out"
+            if address == "local"
+            else "give the address that ray start --head printed, or local"
+        )
         raise ConnectionError(
-            f"no Ray cluster at {address} ({_in_one_line(error)}): give the address that ray start "
-            "--head printed, or local"
+            f"no Ray cluster at {address} ({_in_one_line(error)}): {remedy}"
         ) from error
     try:
         yield ray

@@ -347,12 +347,29 @@ def test_a_search_on_a_cluster_goes_from_rung_to_rung(tmp_path, monkeypatch, cap
     assert capsys.readouterr().out.endswith("vit: matched is draw7\n")
 
 
-def test_the_signals_of_the_command_stay_its_own(monkeypatch):
-    """Ray puts in a handler of its own as it connects."""
-    fake = SimpleNamespace(shutdown=lambda: None, exceptions=SimpleNamespace(RayError=Lost))
-    fake.init = lambda **settings: signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    monkeypatch.setitem(sys.modules, "ray", fake)
+@pytest.fixture
+def ray_itself(monkeypatch):
+    """What is imported as Ray: it connects at once, or as a test has it."""
+    module = SimpleNamespace(shutdown=lambda: None, exceptions=SimpleNamespace(RayError=Lost))
+    monkeypatch.setitem(sys.modules, "ray", module)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: name)
+    return module
+
+
+@pytest.mark.parametrize(("address", "remedy"), [("local", "try again"), ("auto", "give the addr")])
+def test_a_ray_that_does_not_start_is_one_line(ray_itself, address, remedy):
+    def init(**settings):
+        raise Exception("The current node timed out\nduring startup.")
+
+    ray_itself.init = init
+    text = rf"no Ray cluster at {address} \(The current node timed out during startup.\): {remedy}"
+    with pytest.raises(ConnectionError, match=text), cluster._connected(address):
+        pass
+
+
+def test_the_signals_of_the_command_stay_its_own(ray_itself):
+    """Ray puts in a handler of its own as it connects."""
+    ray_itself.init = lambda **settings: signal.signal(signal.SIGTERM, signal.SIG_IGN)
     before = signal.getsignal(signal.SIGTERM)
     with cluster._connected("local"):
         assert signal.getsignal(signal.SIGTERM) == before
