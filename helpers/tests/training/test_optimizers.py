@@ -74,8 +74,9 @@ def test_lookahead_by_hand():
     model.compile(keras.optimizers.SGD(1.0), lambda y_true, y_pred: -y_pred)
     model.set_weights([np.zeros((1, 1), np.float32)])
     seen = []
+    # By way of the callback: in the midst of an epoch JAX's weights are not in the model itself.
     watch = keras.callbacks.LambdaCallback(
-        on_train_batch_end=lambda batch, logs: seen.append(model.get_weights()[0].item())
+        on_train_batch_end=lambda batch, logs: seen.append(watch.model.get_weights()[0].item())
     )
     model.fit(np.ones((8, 1)), np.ones((8, 1)), 1, 2, 0, [Lookahead(16), watch])
 
