@@ -28,7 +28,8 @@ def folder(monkeypatch, tmp_path, recorded_root):
 def changed_json(**changes):
     def damage(path):
         info = json.loads(path.read_text()) | changes
-        path.write_text(json.dumps({k: v for k, v in info.items() if v is not None}))
+        gone = {key for key, value in changes.items() if value is None}
+        path.write_text(json.dumps({k: v for k, v in info.items() if k not in gone}))
 
     return damage
 
