@@ -112,11 +112,17 @@ def _root(storage):
     root = Path(storage).absolute() / "under_way"
     files.require_writable(root)
     for there, here in jobs.found(root):  # of a command that was killed just after it recorded them
-        # Not where the record here is damaged, nor while a node of another command reads this one.
-        with suppress(ValueError, OSError, runs.UnderWay), runs.locked(there):
+        with suppress(ValueError, OSError):  # the record here is damaged: that one may be whole
             if runs.is_recorded(here):
-                files.remove(there)
+                _remove(there)
     return root
+
+
+def _remove(there):
+    """Remove from a storage what is recorded here; what stays, the next command removes."""
+    # Not while a node of another command reads it.
+    with suppress(OSError, runs.UnderWay), runs.locked(there):
+        files.remove(there)
 
 
 @contextmanager
@@ -231,10 +237,8 @@ class _Driver:
                 cause = getattr(error, "cause", None) or error
                 self.status = streams.say_error(f"{job}: {_in_one_line(cause)}")
                 return True
-            if self.root is not None:  # what cannot be removed, the next command removes
-                there = job.target(self.root)
-                with suppress(OSError, runs.UnderWay), runs.locked(there):
-                    files.remove(there)
+            if self.root is not None:
+                _remove(job.target(self.root))
         return True
 
     def _start(self, job):
